@@ -1,0 +1,113 @@
+# make          the program ./quantize
+# make demo     on a fresh Debian 12: installs what is missing, builds, quantizes the demo model
+# make check    the same set-up, then every test: unit tests under ASan and UBSan, command line, ONNX Runtime as oracle
+# make lint     layer rule, banned calls, warnings of gcc and clang, static analysis
+# make deps     installs missing Debian packages (through sudo when not root); deps-check, deps-lint: those of the tests
+
+CC       ?= cc
+CSTD      = -std=c11 -D_GNU_SOURCE
+WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wwrite-strings \
+            -Wpointer-arith -Wformat=2 -Wno-unknown-warning-option
+OPTIMIZE  = -O2 -ftree-vectorize -fno-math-errno
+CFLAGS   ?= -g
+LIBRARIES = libprotobuf-c libcjson libpng libjpeg libwebp sndfile
+LDLIBS    = $(shell pkg-config --libs $(LIBRARIES)) -ldnnl -lm -lpthread -ldl
+INCLUDES  = -I. -I$(BUILD) $(shell pkg-config --cflags $(LIBRARIES))
+
+# One tree of objects for each way to build: release, asan (sanitizers, verifier after every pass), debug.
+BUILD    ?= build/release
+ifeq ($(BUILD),build/asan)
+OPTIMIZE  = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DQUANTIZE_DEBUG
+endif
+ifeq ($(BUILD),build/debug)
+OPTIMIZE  = -O0 -DQUANTIZE_DEBUG
+endif
+
+SOURCES   = $(filter-out src/main.c,$(wildcard src/*/*.c passes/*.c calib/*.c))
+TESTS     = $(filter-out tests/oracle/%,$(wildcard tests/*.c tests/*/*.c))
+OBJECTS   = $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema/onnx.pb-c.o
+COMPILE   = $(CC) $(CSTD) $(WARNINGS) $(OPTIMIZE) $(CFLAGS) $(INCLUDES) -MMD -MP
+
+all: quantize
+
+quantize: $(BUILD)/quantize
+	@cp -f $< $@
+
+$(BUILD)/quantize: $(BUILD)/src/main.o $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# One binary with every unit test; TEST=name runs those whose name holds it.
+$(BUILD)/unit-tests: $(TESTS:%.c=$(BUILD)/%.o) $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# What the ONNX Runtime tests see of our own program.
+$(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: %.c | $(BUILD)/schema/onnx.pb-c.h
+	@mkdir -p $(@D)
+	@echo '  CC $<'
+	@$(COMPILE) -c -o $@ $<
+
+$(BUILD)/schema/onnx.pb-c.h $(BUILD)/schema/onnx.pb-c.c &: src/onnx/onnx.proto
+	@mkdir -p $(BUILD)/schema
+	@protoc-c --proto_path=src/onnx --c_out=$(BUILD)/schema onnx.proto
+
+$(BUILD)/schema/onnx.pb-c.o: $(BUILD)/schema/onnx.pb-c.c
+	@$(CC) $(CSTD) $(OPTIMIZE) $(CFLAGS) $(INCLUDES) -c -o $@ $<
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+
+# ---- set-up: Debian packages, installed only where missing ----------------------------------------------------------
+
+PACKAGES       = gcc libc6-dev pkg-config protobuf-c-compiler libprotobuf-c-dev libcjson-dev libjpeg62-turbo-dev \
+                 libpng-dev libwebp-dev libsndfile1-dev libdnnl-dev
+PACKAGES_CHECK = nodejs npm
+PACKAGES_LINT  = cppcheck clang
+
+deps:
+	@sh tests/install-packages.sh $(PACKAGES)
+deps-check: deps
+	@sh tests/install-packages.sh --commands node npm -- $(PACKAGES_CHECK)
+deps-lint: deps
+	@sh tests/install-packages.sh $(PACKAGES_LINT)
+
+# ---- the two commands of the README -----------------------------------------------------------------------------------
+
+# A second make after the packages: pkg-config answers only when they are there.
+demo: deps
+	@$(MAKE) --no-print-directory quantize
+	@mkdir -p build/demo
+	./quantize tests/demo/glyphs.onnx --calib tests/demo/calib --eval tests/demo/eval --labels tests/demo/eval_labels.txt \
+	    -o build/demo/glyphs.int8.onnx
+
+check: deps-check
+	@$(MAKE) --no-print-directory quantize
+	@$(MAKE) --no-print-directory unit-tests
+	sh tests/cli/run.sh ./quantize
+	@$(MAKE) --no-print-directory oracle
+
+unit-tests:
+	@$(MAKE) --no-print-directory BUILD=build/asan build/asan/unit-tests
+	build/asan/unit-tests $(TEST)
+
+# ONNX Runtime as oracle; models of QUANTIZE_SHARED (default ../shared) too when they are there. FULL=1: more samples.
+oracle: quantize $(BUILD)/probe tests/oracle/node_modules/.installed
+	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/run.js
+
+tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/package-lock.json
+	cd tests/oracle && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# ---- lint ----------------------------------------------------------------------------------------------------------------
+
+lint: deps-lint
+	sh tests/lint/run.sh
+
+clean:
+	rm -rf build quantize
+
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint

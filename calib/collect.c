@@ -1,0 +1,294 @@
+/* collect.c - runs the model over the data and watches: one histogram a float value, ranges out of them.
+ *
+ *     samples ── team ── worker 0: Runner, histograms ──┐
+ *                    └── worker 1: Runner, histograms ──┴── merged ── range_choose ── RangeTable
+ *
+ * Which worker takes which sample is chance; histograms do not care (see quant.h), skipped samples are kept by number,
+ * so the result is the same for any team. Memory grows with the workers and the values of the model, never with the
+ * samples (but for their names).
+ */
+#include "calib/calib.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one value showed. The histogram comes with the first sample. */
+typedef struct Watch {
+    const Value *value;
+    Histogram *histogram;
+} Watch;
+
+typedef struct Worker {
+    struct Collect *collect;
+    Runner *runner;
+    Watch *watches; /* by value id */
+    size_t n_watches, cap_watches;
+    bool observed;  /* anything of the sample now running */
+    Tensor *inputs, *outputs;
+} Worker;
+
+typedef struct Collect {
+    const Plan *plan;
+    const Dataset *dataset;
+    const Progress *progress;
+    int64_t total;
+    Worker *workers;
+    int n_workers;
+    char **skipped; /* (total,) why sample i was left out, or NULL */
+
+    pthread_mutex_t lock; /* guards what follows, and the progress call */
+    int64_t done, run;
+    Status failure;
+    bool stop;
+
+    RangeMethod method; /* the last stage */
+    Watch *merged;      /* (n,) with a histogram */
+    Range *ranges;
+} Collect;
+
+/* ---- one sample -------------------------------------------------------------------------------------------------- */
+
+/* Makes the table n long at least. */
+static void reach_watch(Worker *worker, size_t n)
+{
+    if (n <= worker->n_watches)
+        return;
+    worker->watches = array_reserve(worker->watches, &worker->cap_watches, n, sizeof(Watch));
+    memset(worker->watches + worker->n_watches, 0, (n - worker->n_watches) * sizeof(Watch));
+    worker->n_watches = n;
+}
+
+static Status watch_value(void *context, const Value *value, Tensor *tensor)
+{
+    Worker *worker = context;
+    worker->observed = true;
+    if (tensor->dtype != DT_FLOAT)
+        return NULL;
+    reach_watch(worker, (size_t)value->id + 1);
+    Watch *watch = &worker->watches[value->id];
+    if (watch->histogram == NULL) {
+        void *histogram;
+        TRY(memory_alloc(sizeof(Histogram), &histogram));
+        histogram_init(histogram);
+        *watch = (Watch){value, histogram};
+    }
+    histogram_add(watch->histogram, tensor->data, tensor->count);
+    return NULL;
+}
+
+static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
+{
+    const Collect *collect = worker->collect;
+    *ret_skip = false;
+    TRY(interrupt_check());
+    if (worker->runner == NULL) {
+        worker->runner = runner_new(collect->plan, NULL);
+        worker->inputs = xcalloc((size_t)MAX(plan_n_inputs(collect->plan), 1), sizeof(Tensor));
+        worker->outputs = xcalloc((size_t)MAX(plan_n_outputs(collect->plan), 1), sizeof(Tensor));
+    }
+    Status status = dataset_load(collect->dataset, i, worker->inputs);
+    if (status != NULL) {
+        *ret_skip = status_code(status) == CODE_DATA;
+        return status;
+    }
+    worker->observed = false;
+    Observer observer = {watch_value, worker};
+    status = runner_run(worker->runner, worker->inputs, &observer, worker->outputs);
+    for (int k = 0; k < plan_n_inputs(collect->plan); k++)
+        tensor_release(&worker->inputs[k]);
+    /* An input that does not fit is the sample's fault; half a run is in the histograms and cannot be taken out again.
+     */
+    *ret_skip = status_code(status) == CODE_DATA && !worker->observed;
+    return status_prefix(status, "%s", dataset_file(collect->dataset, i));
+}
+
+/* The message without the name of the file in front, which is told apart. */
+static char *reason_of(const struct StatusInfo *status, const char *file)
+{
+    const char *message = status_message(status);
+    size_t length = strlen(file);
+    while (strncmp(message, file, length) == 0 && strncmp(message + length, ": ", 2) == 0)
+        message += length + 2;
+    return xstrdup(message);
+}
+
+static void collect_item(void *context, int64_t i, int worker)
+{
+    Collect *collect = context;
+    pthread_mutex_lock(&collect->lock);
+    bool stop = collect->stop;
+    pthread_mutex_unlock(&collect->lock);
+    if (stop)
+        return;
+    bool skip;
+    Status status = run_sample(&collect->workers[worker], i, &skip);
+    pthread_mutex_lock(&collect->lock);
+    if (skip) {
+        collect->skipped[i] = reason_of(status, dataset_file(collect->dataset, i));
+        status_free(status);
+    } else if (status != NULL) {
+        collect->stop = true;
+        if (collect->failure == NULL)
+            collect->failure = status;
+        else
+            status_free(status);
+    } else {
+        collect->run++;
+    }
+    collect->done++;
+    if (collect->progress != NULL && collect->progress->step != NULL && !collect->stop)
+        collect->progress->step(collect->progress->context, collect->done, collect->total);
+    pthread_mutex_unlock(&collect->lock);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
+/* Takes over or adds; `from` is left without a histogram. */
+static void merge_watch(Watch *into, Watch *from)
+{
+    if (into->histogram == NULL) {
+        *into = *from;
+    } else {
+        histogram_merge(into->histogram, from->histogram);
+        memory_free(from->histogram);
+    }
+    from->histogram = NULL;
+}
+
+/* Into worker 0's histograms; the others' are freed as they are used up. */
+static void merge_workers(Collect *collect)
+{
+    Worker *first = &collect->workers[0];
+    for (int w = 1; w < collect->n_workers; w++) {
+        Worker *other = &collect->workers[w];
+        reach_watch(first, other->n_watches);
+        for (size_t id = 0; id < other->n_watches; id++)
+            if (other->watches[id].histogram != NULL)
+                merge_watch(&first->watches[id], &other->watches[id]);
+    }
+}
+
+/* One range a name: values of sibling graphs (branches of an If) may share theirs. Returns how many there are. */
+static size_t merge_names(Collect *collect)
+{
+    Worker *first = &collect->workers[0];
+    Map *names = map_new();
+    size_t kept = 0;
+    for (size_t id = 0; id < first->n_watches; id++) {
+        Watch *watch = &first->watches[id];
+        if (watch->histogram == NULL)
+            continue;
+        Watch *same = map_get(names, watch->value->name);
+        if (same != NULL) {
+            merge_watch(same, watch);
+        } else {
+            map_put(names, watch->value->name, watch);
+            kept++;
+        }
+    }
+    map_free(names);
+    return kept;
+}
+
+static void choose_item(void *context, int64_t i, int worker)
+{
+    (void)worker;
+    Collect *collect = context;
+    collect->ranges[i].name = collect->merged[i].value->name;
+    range_choose(collect->merged[i].histogram, collect->method, 256, &collect->ranges[i]);
+}
+
+static RangeTable *choose_ranges(Collect *collect, Team *team)
+{
+    merge_workers(collect);
+    size_t n = merge_names(collect), at = 0;
+    const Worker *first = &collect->workers[0];
+    collect->merged = xcalloc(MAX(n, 1), sizeof collect->merged[0]);
+    collect->ranges = xcalloc(MAX(n, 1), sizeof collect->ranges[0]);
+    for (size_t id = 0; id < first->n_watches; id++)
+        if (first->watches[id].histogram != NULL)
+            collect->merged[at++] = first->watches[id];
+    team_run(team, (int64_t)n, choose_item, collect);
+    RangeTable *table = ranges_new();
+    for (size_t i = 0; i < n; i++)
+        ranges_put(table, &collect->ranges[i]);
+    free(collect->merged);
+    free(collect->ranges);
+    return table;
+}
+
+static void list_skipped(const Collect *collect, CollectResult *result)
+{
+    size_t n = 0;
+    for (int64_t i = 0; i < collect->total; i++)
+        n += collect->skipped[i] != NULL;
+    result->skipped = arena_array(result->arena, MAX(n, 1), sizeof result->skipped[0]);
+    for (int64_t i = 0; i < collect->total; i++)
+        if (collect->skipped[i] != NULL)
+            result->skipped[result->n_skipped++] =
+                (Skipped){arena_strdup(result->arena, dataset_file(collect->dataset, i)),
+                          arena_strdup(result->arena, collect->skipped[i])};
+}
+
+static Status nothing_read(const Collect *collect)
+{
+    for (int64_t i = 0; i < collect->total; i++)
+        if (collect->skipped[i] != NULL)
+            return status_new(CODE_DATA, "none of the %lld samples can be used; the first: %s: %s",
+                              (long long)collect->total, dataset_file(collect->dataset, i), collect->skipped[i]);
+    return status_new(CODE_DATA, "there are no samples");
+}
+
+static void free_workers(Collect *collect)
+{
+    for (int w = 0; w < collect->n_workers; w++) {
+        Worker *worker = &collect->workers[w];
+        for (size_t id = 0; id < worker->n_watches; id++)
+            memory_free(worker->watches[id].histogram);
+        runner_free(worker->runner);
+        free(worker->watches);
+        free(worker->inputs);
+        free(worker->outputs);
+    }
+    free(collect->workers);
+}
+
+Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeMethod method, Team *team,
+                      const Progress *progress, CollectResult *ret)
+{
+    Collect collect = {.plan = plan, .dataset = dataset, .progress = progress, .method = method};
+    collect.total = dataset_count(dataset);
+    collect.n_workers = team == NULL ? 1 : team_size(team);
+    collect.workers = xcalloc((size_t)collect.n_workers, sizeof collect.workers[0]);
+    for (int w = 0; w < collect.n_workers; w++)
+        collect.workers[w].collect = &collect;
+    collect.skipped = xcalloc((size_t)MAX(collect.total, 1), sizeof collect.skipped[0]);
+    pthread_mutex_init(&collect.lock, NULL);
+
+    team_run(team, collect.total, collect_item, &collect);
+    Status status = collect.failure;
+    if (status == NULL && collect.run == 0)
+        status = nothing_read(&collect);
+    if (status == NULL) {
+        CollectResult result = {.samples = collect.run, .arena = arena_new()};
+        list_skipped(&collect, &result);
+        result.ranges = choose_ranges(&collect, team);
+        *ret = result;
+    }
+    pthread_mutex_destroy(&collect.lock);
+    for (int64_t i = 0; i < collect.total; i++)
+        free(collect.skipped[i]);
+    free(collect.skipped);
+    free_workers(&collect);
+    return status;
+}
+
+void collect_release(CollectResult *result)
+{
+    if (result == NULL)
+        return;
+    ranges_free(result->ranges);
+    arena_free(result->arena);
+    *result = (CollectResult){0};
+}

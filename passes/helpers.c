@@ -1,0 +1,158 @@
+/* helpers.c - what several passes need: replacing and removing nodes with respect for names, uses and inner graphs. */
+#include "passes/pass.h"
+
+#include "src/ops/ops.h"
+
+#include <stdlib.h>
+
+bool node_has_graph(const Node *node)
+{
+    for (int i = 0; i < node->n_attrs; i++)
+        if (node->attrs[i].kind == ATTR_GRAPH || node->attrs[i].kind == ATTR_GRAPHS)
+            return true;
+    return false;
+}
+
+bool pass_value_is_constant(const Value *value)
+{
+    return value != NULL && value->constant != NULL && !value->is_input;
+}
+
+const Tensor *pass_constant(const Node *node, int i)
+{
+    const Value *value = node_in(node, i);
+    return pass_value_is_constant(value) ? value->constant : NULL;
+}
+
+bool pass_is_scalar_constant(const Value *value, double *ret)
+{
+    if (!pass_value_is_constant(value) || value->constant->count != 1)
+        return false;
+    DType dtype = value->constant->dtype;
+    if (!dtype_is_float(dtype) && !dtype_is_integer(dtype))
+        return false;
+    *ret = tensor_get(value->constant, 0);
+    return true;
+}
+
+bool pass_can_replace(const Node *node, const Value *replacement)
+{
+    const Value *out = node->out[0];
+    return out->n_outputs == 0 || value_can_take_name(replacement, out);
+}
+
+static bool is_dead(const Node *node)
+{
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i] != NULL && (node->out[i]->n_uses > 0 || node->out[i]->n_outputs > 0))
+            return false;
+    return true;
+}
+
+void pass_remove_dead(Node *node)
+{
+    Node **stack = NULL;
+    size_t n = 0, cap = 0;
+    if (!is_dead(node))
+        return;
+    stack = array_reserve(stack, &cap, 1, sizeof(*stack));
+    stack[n++] = node;
+    while (n > 0) {
+        Node *dead = stack[--n];
+        /* Taking away the last use of a producer is what kills it, so each is pushed once. */
+        for (int i = 0; i < dead->n_in; i++) {
+            Value *in = dead->in[i];
+            if (in == NULL)
+                continue;
+            node_set_input(dead, i, NULL);
+            if (in->producer != NULL && is_dead(in->producer)) {
+                stack = array_reserve(stack, &cap, n + 1, sizeof(*stack));
+                stack[n++] = in->producer;
+            }
+        }
+        node_remove(dead);
+    }
+    free(stack);
+}
+
+/* The types of both are true of one value: keep the more exact. A contradiction keeps what `to` says. */
+static void merge_type(Value *to, const Value *from)
+{
+    if (to->type.kind == TYPE_UNKNOWN) {
+        to->type = from->type;
+        return;
+    }
+    Shape merged;
+    if (to->type.kind != TYPE_TENSOR || from->type.kind != TYPE_TENSOR)
+        return;
+    if (to->type.dtype == DT_UNDEFINED)
+        to->type.dtype = from->type.dtype;
+    Status status = shape_merge(&to->type.shape, &from->type.shape, &merged);
+    if (status == NULL)
+        to->type.shape = merged;
+    status_free(status);
+}
+
+Status pass_replace_node(Node *node, Value *replacement)
+{
+    Value *out = node->out[0];
+    if (out->n_outputs == 0) {
+        merge_type(replacement, out);
+        value_replace_uses(out, replacement);
+    } else if (value_can_take_name(replacement, out)) {
+        merge_type(replacement, out);
+        value_replace_node_uses(out, replacement);
+        value_take_name(replacement, out);
+    } else {
+        value_replace_node_uses(out, replacement);
+        Node *identity = pass_add_node(node->graph, node, "Identity", node->name, 1, &replacement);
+        TRY(ops_infer_node(identity));
+        value_take_name(identity->out[0], out);
+    }
+    pass_remove_dead(node);
+    return NULL;
+}
+
+Status pass_make_constant(Node *node, int i, Tensor *tensor)
+{
+    Graph *graph = node->graph;
+    Value *out = node->out[i];
+    if (out->n_outputs > 0) {
+        Value *constant = graph_add_constant(graph, model_fresh_name(graph->model, out->name), tensor);
+        Node *identity = pass_add_node(graph, node, "Identity", node->name, 1, &constant);
+        TRY(ops_infer_node(identity));
+        value_replace_node_uses(out, constant);
+        value_take_name(identity->out[0], out);
+        return NULL;
+    }
+    node_set_output(node, i, NULL);
+    value_set_constant(out, tensor);
+    return NULL;
+}
+
+Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char *name, int n_in, Value *const *in)
+{
+    Node *node = graph_add_node(graph, before, op_type, "", name, n_in, in, 1, NULL);
+    ops_bind_node(node);
+    return node;
+}
+
+static Status visit_graph(PassContext *context, Graph *graph, Status (*visit)(PassContext *context, Node *node))
+{
+    for (Node *node = graph->first, *next; node != NULL; node = next) {
+        next = node->next;
+        for (int i = 0; i < node->n_attrs; i++) {
+            Graph *const *inner;
+            int64_t n = attr_graphs(&node->attrs[i], &inner);
+            for (int64_t j = 0; j < n; j++)
+                TRY(visit_graph(context, inner[j], visit));
+        }
+        TRY(visit(context, node));
+    }
+    return NULL;
+}
+
+Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node))
+{
+    return visit_graph(context, context->model->graph, visit);
+}

@@ -1,0 +1,133 @@
+/* manager.c - runs the passes of a stage in the order of passes.def.
+ *
+ *     RAISE, QUANTIZE   every pass once
+ *     SIMPLIFY          rounds over the table until one changes nothing, at most MAX_ROUNDS
+ *
+ * A round is linear in the graph: each pass is one sweep, and types are inferred again once a round.
+ */
+#include "passes/pass.h"
+
+#include "src/ops/ops.h"
+
+#include <string.h>
+
+/* Real models need 3 to 5 rounds; the bound only keeps a pair of passes that undo each other from running for ever. */
+#define MAX_ROUNDS 24
+
+#define PASS(name) extern const Pass pass_##name;
+#include "passes/passes.def"
+#undef PASS
+
+static const Pass *const passes[] = {
+#define PASS(name) &pass_##name,
+#include "passes/passes.def"
+#undef PASS
+};
+
+static const char *const names[] = {
+#define PASS(name) #name,
+#include "passes/passes.def"
+#undef PASS
+    NULL};
+
+size_t pass_count(void)
+{
+    return COUNT_OF(passes);
+}
+
+const Pass *pass_at(size_t i)
+{
+    return passes[i];
+}
+
+const Pass *pass_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(passes); i++)
+        if (strcmp(passes[i]->name, name) == 0)
+            return passes[i];
+    return NULL;
+}
+
+const char *const *pass_names(void)
+{
+    return names;
+}
+
+int model_count_nodes(const Model *model)
+{
+    return model->graph->n_nodes;
+}
+
+static bool is_disabled(const PassOptions *options, const Pass *pass)
+{
+    if (options == NULL || options->disabled == NULL)
+        return false;
+    for (const char *const *name = options->disabled; *name != NULL; name++)
+        if (strcmp(*name, pass->name) == 0)
+            return true;
+    return false;
+}
+
+static Status run_pass(const Pass *pass, PassContext *context, const PassOptions *options, bool again,
+                       PassRecord *record, bool *changed)
+{
+    Model *model = context->model;
+    int64_t changes = 0;
+    int before = model_count_nodes(model);
+    ArenaMark mark = arena_mark(context->scratch);
+    context->changes = &changes;
+    Status status = pass->run(context);
+    context->changes = NULL;
+    arena_rewind(context->scratch, mark);
+    TRY(status_prefix(status, "%s", pass->name));
+#ifdef QUANTIZE_DEBUG
+    TRY(status_prefix(model_verify(model), "after %s", pass->name));
+#endif
+    if (changes > 0) {
+        if (record->changes == 0)
+            record->nodes_before = before;
+        record->nodes_after = model_count_nodes(model);
+        record->changes += changes;
+        *changed = true;
+    }
+    if (options != NULL && options->print_after != NULL && strcmp(options->print_after, pass->name) == 0 &&
+        (changes > 0 || !again))
+        options->print(options->print_context, pass, model);
+    return interrupt_check();
+}
+
+static Status run_round(PassStage stage, PassContext *context, const PassOptions *options, bool again,
+                        PassRecord *records, bool *ret_changed)
+{
+    bool changed = false;
+    for (size_t i = 0; i < COUNT_OF(passes); i++) {
+        if (passes[i]->stage != stage || is_disabled(options, passes[i]))
+            continue;
+        records[i].pass = passes[i];
+        TRY(run_pass(passes[i], context, options, again, &records[i], &changed));
+    }
+    *ret_changed = changed;
+    return NULL;
+}
+
+static Status run_stage(PassStage stage, PassContext *context, const PassOptions *options, PassRecord *records)
+{
+    int rounds = stage == PASS_SIMPLIFY ? MAX_ROUNDS : 1;
+    bool changed = true;
+    for (int round = 0; round < rounds && changed; round++) {
+        TRY(ops_infer(context->model));
+        TRY(run_round(stage, context, options, round > 0, records, &changed));
+    }
+    if (changed)
+        TRY(ops_infer(context->model));
+    return model_verify(context->model);
+}
+
+Status passes_run(Model *model, PassStage stage, const PassOptions *options, const RangeTable *ranges,
+                  const Target *target, struct QuantPlan *plan, PassRecord *records)
+{
+    PassContext context = {.model = model, .scratch = arena_new(), .ranges = ranges, .target = target, .plan = plan};
+    Status status = run_stage(stage, &context, options, records);
+    arena_free(context.scratch);
+    return status;
+}

@@ -1,0 +1,82 @@
+/* pass.h - graph rewrites: one pass a file, one row a pass in passes.def, run by manager.c.
+ *
+ * A pass is a verb: eliminate_*, fold_*, fuse_*, raise_*, quantize_*. It sees the model and, when quantizing, the range
+ * table and the target; never images or histograms. On any doubt about equality a rewrite is not made.
+ */
+#ifndef QUANTIZE_PASS_H
+#define QUANTIZE_PASS_H
+
+#include "src/ir/ir.h"
+#include "src/quant/quant.h"
+
+typedef enum PassStage {
+    PASS_RAISE,    /* once, first: constants as initializers, opset to 13 or more */
+    PASS_SIMPLIFY, /* to a fixed point, in the order of the table */
+    PASS_QUANTIZE  /* once, in order */
+} PassStage;
+
+typedef struct PassContext {
+    Model *model;
+    Arena *scratch;              /* rewound after each pass */
+    int64_t *changes;            /* the pass adds one for each rewrite */
+    /* of PASS_QUANTIZE */
+    const RangeTable *ranges;
+    const Target *target;
+    struct QuantPlan *plan;      /* decisions, passes/quantize.h */
+} PassContext;
+
+typedef struct Pass {
+    const char *name;            /* the file's name without .c */
+    PassStage stage;
+    const char *summary;         /* one line for --list-passes */
+    Status (*run)(PassContext *context);
+} Pass;
+
+/* What a pass did over all rounds, for the report. */
+typedef struct PassRecord {
+    const Pass *pass;
+    int64_t changes;
+    int nodes_before, nodes_after; /* main graph, before its first and after its last change */
+} PassRecord;
+
+size_t pass_count(void);
+const Pass *pass_at(size_t i);
+const Pass *pass_find(const char *name);
+const char *const *pass_names(void);
+
+typedef struct PassOptions {
+    const char *const *disabled; /* NULL-terminated names, or NULL */
+    const char *print_after;     /* name, or NULL */
+    void (*print)(void *context, const Pass *pass, const Model *model);
+    void *print_context;
+} PassOptions;
+
+/* Runs a stage; the verifier runs after every pass in debug builds (and always once at the end). records: pass_count() rows,
+ * zeroed by the caller before the first stage. Failures name the pass and the node. */
+MUST_USE Status passes_run(Model *model, PassStage stage, const PassOptions *options, const RangeTable *ranges, const Target *target,
+                           struct QuantPlan *plan, PassRecord *records);
+int model_count_nodes(const Model *model); /* main graph */
+
+/* helpers.c: what several passes need */
+/* The node's output 0 becomes `replacement` everywhere and the node is removed; graph outputs keep their name (an Identity is
+ * left where an input or initializer would have to be renamed). */
+MUST_USE Status pass_replace_node(Node *node, Value *replacement);
+bool pass_is_scalar_constant(const Value *value, double *ret); /* one-element numeric constant */
+/* Removes the producer chain that nobody reads any more. */
+void pass_remove_dead(Node *node);
+/* True when pass_replace_node() would end without an Identity. */
+bool pass_can_replace(const Node *node, const Value *replacement);
+/* Constant of input i, or NULL; a graph input with a default that the caller may override is not constant. */
+const Tensor *pass_constant(const Node *node, int i);
+bool pass_value_is_constant(const Value *value);
+/* Output i of the node becomes the initializer `tensor` (in the model's arena) under the same name; a graph output stays
+ * behind an Identity. The node must be removed by the caller when its last output is gone. */
+MUST_USE Status pass_make_constant(Node *node, int i, Tensor *tensor);
+/* A new node before `before` with one fresh output, bound but not inferred: set its attributes, then ops_infer_node(). */
+Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char *name, int n_in, Value *const *in);
+/* Visits every node, inner graphs too (inner nodes before the node that holds them), in topological order. The visitor may
+ * remove the node it is given and nodes before it, and add nodes before it. */
+MUST_USE Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node));
+bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
+
+#endif

@@ -1,0 +1,50 @@
+/* quantize.h - what the quantize_* passes hand to each other: one decision a node, one a value.
+ *
+ *     quantize_decide ──> QuantPlan ──> quantize_absorb ──> quantize_weights ──> quantize_activations
+ */
+#ifndef QUANTIZE_QUANTIZE_H
+#define QUANTIZE_QUANTIZE_H
+
+#include "src/ir/ir.h"
+#include "src/quant/quant.h"
+
+typedef enum NodeFate {
+    FATE_FLOAT,    /* stays as it is */
+    FATE_INTEGER,  /* gets DQ in front and Q behind */
+    FATE_ABSORBED  /* Relu or Clip that the Q of its producer does */
+} NodeFate;
+
+/* Rows of the report; texts live in the plan's arena. */
+typedef struct NodeDecision {
+    const char *node, *op_type;
+    NodeFate fate;
+    const char *reason;     /* why it stays float, "" otherwise */
+    const char *runs_as;    /* what the target makes of it: "QLinearConv", "Conv (float)" ... */
+    bool weighted;          /* Conv, Gemm, MatMul and their like with constant weights */
+    int64_t macs;           /* multiply-accumulates a sample, 0 when it has none or they are not known */
+    double weight_sqnr_db;  /* of its int8 weight; NAN when it has none */
+} NodeDecision;
+
+typedef struct ValueDecision {
+    const char *name;       /* of the value when its range was taken */
+    bool quantized;         /* a Q/DQ pair stands behind it */
+    bool by_integer;        /* its producer is an integer node: only the quantized form exists */
+    QParams params;
+    uint32_t scale_of;      /* id of the value whose scale this one has: its own, or that of the input of a same-scale op */
+    Value *scale, *zero_point; /* initializers, once made; at the value scale_of */
+} ValueDecision;
+
+typedef struct QuantPlan {
+    Arena *arena;
+    NodeDecision *nodes;    /* by node id, n_node_ids of the model when decided; op_type NULL: no such node */
+    uint32_t n_nodes;
+    ValueDecision *values;  /* by value id, likewise */
+    uint32_t n_values;
+} QuantPlan;
+
+QuantPlan *quant_plan_new(const Model *model);
+void quant_plan_free(QuantPlan *plan); /* NULL is fine */
+NodeFate quant_fate(const QuantPlan *plan, const Node *node); /* FATE_FLOAT for nodes made since */
+ValueDecision *quant_value_decision(const QuantPlan *plan, const Value *value); /* NULL for values made since */
+
+#endif

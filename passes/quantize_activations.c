@@ -1,0 +1,99 @@
+/* quantize_activations.c - puts a Q/DQ pair behind every value that is quantized.
+ *
+ *     Conv ─ v ─┬─ Conv          Conv ─ v' ─ Q ─ DQ ─ v ─┬─ Conv
+ *               └─ (output v)  ==>                       └─ (output v)
+ *
+ *     Sigmoid ─ v ─┬─ Conv       Sigmoid ─ v ─┬─ Q ─ DQ ─ Conv         a float producer keeps its float readers exact
+ *                  └─ Exp    ==>              └─ Exp
+ *
+ * One Q and one DQ a value; values of one scale (in and out of MaxPool, Reshape ...) share their scale initializers.
+ */
+#include "passes/pass.h"
+#include "passes/quantize.h"
+#include "src/ops/ops.h"
+
+/* Scale and zero point as initializers, made once for all values that share them. */
+static Status get_parameters(PassContext *context, const Value *value, const ValueDecision *decision, Value *ret[2])
+{
+    ValueDecision *owner = &context->plan->values[decision->scale_of];
+    if (owner->scale == NULL) {
+        Model *model = context->model;
+        Tensor *zero = NULL;
+        TRY(tensor_new(model->arena, decision->params.dtype, 0, NULL, &zero));
+        tensor_set(zero, 0, decision->params.zero_point);
+        Tensor *scale = tensor_new_floats(model->arena, 0, NULL, &decision->params.scale);
+        const char *name = model_fresh_name(model, arena_printf(model->arena, "%s_scale", value->name));
+        owner->scale = graph_add_constant(model->graph, name, scale);
+        name = model_fresh_name(model, arena_printf(model->arena, "%s_zero_point", value->name));
+        owner->zero_point = graph_add_constant(model->graph, name, zero);
+    }
+    ret[0] = owner->scale;
+    ret[1] = owner->zero_point;
+    return NULL;
+}
+
+static Status add_pair(PassContext *context, Value *value, Node *before, Value *const parameters[2], Value **ret)
+{
+    Model *model = context->model;
+    Graph *graph = model->graph;
+    const char *base = value->name;
+    Value *quantized = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_quantized", base)));
+    Value *real = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_dequantized", base)));
+    Value *in[3] = {value, parameters[0], parameters[1]};
+    TRY(ops_add_node(graph, before, "QuantizeLinear", "", arena_printf(model->arena, "%s_QuantizeLinear", base), 3, in,
+                     quantized, NULL));
+    in[0] = quantized;
+    TRY(ops_add_node(graph, before, "DequantizeLinear", "", arena_printf(model->arena, "%s_DequantizeLinear", base), 3, in, real,
+                     NULL));
+    *ret = real;
+    return NULL;
+}
+
+/* Readers that take the dequantized value: integer nodes always, float nodes only when there is no exact one. */
+static void redirect_uses(PassContext *context, Value *value, Value *real, const Node *quantize, bool all)
+{
+    for (size_t i = value->n_uses; i-- > 0;) {
+        Use use = value->uses[i];
+        if (use.node != quantize && (all || quant_fate(context->plan, use.node) == FATE_INTEGER))
+            node_set_input(use.node, use.input, real);
+    }
+}
+
+static Status quantize_value(PassContext *context, Value *value)
+{
+    ValueDecision *decision = quant_value_decision(context->plan, value);
+    if (decision == NULL || !decision->quantized)
+        return NULL;
+    bool by_integer = decision->by_integer;
+    Value *parameters[2];
+    TRY(get_parameters(context, value, decision, parameters));
+    Node *before = value->producer == NULL ? context->model->graph->first : value->producer->next;
+    Value *real = NULL;
+    TRY(add_pair(context, value, before, parameters, &real));
+    redirect_uses(context, value, real, real->producer->prev, by_integer);
+    if (by_integer && value->n_outputs > 0)
+        value_take_name(real, value);
+    ++*context->changes;
+    return NULL;
+}
+
+static Status run(PassContext *context)
+{
+    Graph *graph = context->model->graph;
+    for (int i = 0; i < graph->n_inputs; i++)
+        TRY(quantize_value(context, graph->inputs[i]));
+    for (Node *node = graph->first, *next; node != NULL; node = next) {
+        next = node->next;
+        for (int i = 0; i < node->n_out; i++)
+            if (node->out[i] != NULL)
+                TRY(quantize_value(context, node->out[i]));
+    }
+    return NULL;
+}
+
+const Pass pass_quantize_activations = {
+    .name = "quantize_activations",
+    .stage = PASS_QUANTIZE,
+    .summary = "puts a QuantizeLinear/DequantizeLinear pair behind every quantized value",
+    .run = run,
+};

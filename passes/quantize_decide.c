@@ -1,0 +1,328 @@
+/* quantize_decide.c - which nodes run in integers, and the scale and zero point of every value that is quantized.
+ *
+ *     x ─ Conv ─ Relu ─ MaxPool ─ Conv ─ Sigmoid ─ y          integer: Conv (Relu absorbed), MaxPool, Conv
+ *                                                             float:   Sigmoid - no weighted op behind it
+ *
+ * Weighted ops (Conv, Gemm, MatMul) always run in integers where the target has the kernel and the pattern can be made. What
+ * stands between them does too, so that no value goes to float and back on its way from one weighted op to the next. What
+ * stands behind the last of them - scores, boxes, the final Concat - stays float: it costs little, and there a scale
+ * shared by pixels and probabilities would wreck the result.
+ *
+ * Only decides; quantize_absorb, quantize_weights and quantize_activations carry it out.
+ */
+#include "passes/pass.h"
+#include "passes/quantize.h"
+#include "src/ops/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Decider {
+    PassContext *context;
+    QuantPlan *plan;
+    bool *leads;      /* by value id: a weighted integer op can be reached through ops that can run in integers */
+    bool *candidate;  /* by node id */
+} Decider;
+
+static NodeDecision *decision_of(Decider *decider, const Node *node)
+{
+    return &decider->plan->nodes[node->id];
+}
+
+static bool reject(Decider *decider, const Node *node, const char *reason)
+{
+    decision_of(decider, node)->reason = reason;
+    return false;
+}
+
+/* A float tensor that calibration has seen, so it can be given a scale. */
+static bool has_range(const Decider *decider, const Value *value)
+{
+    if (value == NULL || !value_is_float(value) || value->constant != NULL)
+        return false;
+    const Range *range = ranges_get(decider->context->ranges, value->name);
+    return range != NULL && range->elements > range->not_finite;
+}
+
+static bool is_finite_constant(const Value *value)
+{
+    if (value == NULL || value->constant == NULL || value->constant->dtype != DT_FLOAT || value->constant->count == 0)
+        return false;
+    for (int64_t i = 0; i < value->constant->count; i++)
+        if (!isfinite(((const float *)value->constant->data)[i]))
+            return false;
+    return true;
+}
+
+static bool is_data_input(const QuantRule *rule, int i)
+{
+    const unsigned rest = 1u << 31;
+    if ((rule->data_inputs & rest) != 0)
+        return (rule->data_inputs & ~rest) == 0 || (1u << MIN(i, 30)) >= (rule->data_inputs & ~rest);
+    return i < 31 && (rule->data_inputs >> i & 1u) != 0;
+}
+
+/* ---- can the pattern be made? ------------------------------------------------------------------------------------------- */
+
+static bool weighted_can(Decider *decider, const Node *node)
+{
+    const QuantRule *rule = &node->def->quant;
+    const Value *weight = node_in(node, rule->weight), *bias = rule->bias < 0 ? NULL : node_in(node, rule->bias);
+    if (!has_range(decider, node->in[0]))
+        return reject(decider, node, "its input is no float tensor that calibration has seen");
+    if (!has_range(decider, node->out[0]))
+        return reject(decider, node, "its output is no float tensor that calibration has seen");
+    if (weight == NULL)
+        return reject(decider, node, "it has no weight");
+    if (weight->constant != NULL && !is_finite_constant(weight))
+        return reject(decider, node, "its weight is not finite float");
+    if (weight->constant == NULL && (!node_is(node, "MatMul") || !has_range(decider, weight)))
+        return reject(decider, node, "its weight is computed while the model runs");
+    if (weight->constant != NULL && weight->constant->rank < 2)
+        return reject(decider, node, "its weight has fewer than two dimensions");
+    if (bias != NULL && !is_finite_constant(bias))
+        return reject(decider, node, "its bias is not a finite float constant");
+    if (!node_is(node, "Gemm"))
+        return true;
+    int64_t columns = weight->constant->dims[node_int(node, "transB", 0) != 0 ? 0 : 1];
+    if (node_float(node, "alpha", 1.0f) != 1.0f || node_float(node, "beta", 1.0f) != 1.0f)
+        return reject(decider, node, "alpha or beta is not 1");
+    if (bias != NULL && bias->constant->count != columns)
+        return reject(decider, node, "its C is not one value for each column");
+    return true;
+}
+
+static bool outputs_have_ranges(const Decider *decider, const Node *node)
+{
+    for (int i = 0; i < node->n_out; i++)
+        if (!has_range(decider, node->out[i]))
+            return false;
+    return true;
+}
+
+static bool elementwise_can(Decider *decider, const Node *node)
+{
+    if (!outputs_have_ranges(decider, node))
+        return reject(decider, node, "its output is no float tensor that calibration has seen");
+    for (int i = 0; i < node->n_in; i++)
+        if (!has_range(decider, node->in[i]) && !is_finite_constant(node->in[i]))
+            return reject(decider, node, "an input is no float tensor that calibration has seen");
+    return true;
+}
+
+static bool same_scale_can(Decider *decider, const Node *node)
+{
+    if (!has_range(decider, node->in[0]) || !outputs_have_ranges(decider, node))
+        return reject(decider, node, "its data is no float tensor that calibration has seen");
+    if (node_is(node, "Resize") && strcmp(node_string(node, "mode", "nearest"), "nearest") != 0)
+        return reject(decider, node, "only nearest Resize has an integer form");
+    if (node_is(node, "MaxPool") && node->n_out > 1)
+        return reject(decider, node, "MaxPool with Indices has no integer form");
+    return true;
+}
+
+/* Relu, or Clip from 0 up: what a Q with its zero point at the least q does by saturating. */
+static bool absorbed_can(Decider *decider, const Node *node)
+{
+    if (!has_range(decider, node->in[0]) || !outputs_have_ranges(decider, node))
+        return reject(decider, node, "its data is no float tensor that calibration has seen");
+    if (node_is(node, "Relu"))
+        return true;
+    const Tensor *low = node_constant(node, 1), *high = node_constant(node, 2);
+    if (low == NULL || low->count != 1 || tensor_get(low, 0) != 0.0)
+        return reject(decider, node, "a Clip that does not start at 0 cannot be absorbed");
+    if (node_in(node, 2) != NULL && (high == NULL || high->count != 1 || !(tensor_get(high, 0) > 0.0)))
+        return reject(decider, node, "its upper bound is no positive constant");
+    return true;
+}
+
+static bool can_run(Decider *decider, const Node *node)
+{
+    if (node->def == NULL || node->domain[0] != '\0')
+        return reject(decider, node, "not an op of the standard");
+    if (node->def->quant.kind == QUANT_FLOAT ||
+        (node->def->quant.kind != QUANT_ABSORBED && !target_runs(decider->context->target, node->op_type)))
+        return reject(decider, node, "the target has no integer kernel for this op");
+    switch (node->def->quant.kind) {
+    case QUANT_WEIGHTED: return weighted_can(decider, node);
+    case QUANT_ELEMENTWISE: /* as the next */
+    case QUANT_FIXED_SCALE: return elementwise_can(decider, node);
+    case QUANT_SAME_SCALE: return same_scale_can(decider, node);
+    case QUANT_ABSORBED: return absorbed_can(decider, node);
+    case QUANT_FLOAT: break;
+    }
+    return false;
+}
+
+/* ---- is it worth it? ---------------------------------------------------------------------------------------------------- */
+
+static void mark_leading(Decider *decider, const Graph *graph)
+{
+    for (const Node *node = graph->last; node != NULL; node = node->prev) {
+        bool leads = decider->candidate[node->id] && node->def->quant.kind == QUANT_WEIGHTED;
+        for (int i = 0; !leads && decider->candidate[node->id] && i < node->n_out; i++)
+            leads = node->out[i] != NULL && decider->leads[node->out[i]->id];
+        for (int i = 0; leads && i < node->n_in; i++)
+            if (node->in[i] != NULL && node->in[i]->constant == NULL && is_data_input(&node->def->quant, i))
+                decider->leads[node->in[i]->id] = true;
+    }
+}
+
+static bool by_integer(const Decider *decider, const Value *value)
+{
+    return value != NULL && decider->plan->values[value->id].by_integer;
+}
+
+/* The producer's Q takes over only when nobody reads the value before the Relu, and when the producer requantizes. */
+static bool can_absorb(const Decider *decider, const Node *node)
+{
+    const Node *producer = node->in[0]->producer;
+    if (producer == NULL || value_only_user(node->in[0]) != node || quant_fate(decider->plan, producer) != FATE_INTEGER)
+        return false;
+    QuantKind kind = producer->def->quant.kind;
+    return kind == QUANT_WEIGHTED || kind == QUANT_ELEMENTWISE;
+}
+
+static NodeFate choose_fate(Decider *decider, const Node *node)
+{
+    NodeDecision *decision = decision_of(decider, node);
+    if (!decider->candidate[node->id])
+        return FATE_FLOAT;
+    if (node->def->quant.kind == QUANT_WEIGHTED)
+        return FATE_INTEGER;
+    if (node->def->quant.kind == QUANT_ABSORBED) {
+        if (can_absorb(decider, node))
+            return FATE_ABSORBED;
+        decision->reason = "nothing in front of it can absorb it";
+        return FATE_FLOAT;
+    }
+    if (!decider->leads[node->out[0]->id]) {
+        decision->reason = "no weighted op behind it: the tail of the model stays float";
+        return FATE_FLOAT;
+    }
+    for (int i = 0; i < node->n_in; i++)
+        if (is_data_input(&node->def->quant, i) && by_integer(decider, node->in[i]))
+            return FATE_INTEGER;
+    decision->reason = "no integer op in front of it";
+    return FATE_FLOAT;
+}
+
+/* ---- scales ---------------------------------------------------------------------------------------------------------------- */
+
+static QParams params_from_range(const Decider *decider, const Value *value)
+{
+    const Range *range = ranges_get(decider->context->ranges, value->name);
+    return qparams_asymmetric(range->low, range->high, decider->context->target->activation);
+}
+
+static void quantize_value(Decider *decider, const Value *value)
+{
+    ValueDecision *decision = &decider->plan->values[value->id];
+    if (value->constant != NULL || decision->quantized)
+        return;
+    decision->quantized = true;
+    decision->name = arena_strdup(decider->plan->arena, value->name);
+    decision->scale_of = value->id;
+    decision->params = params_from_range(decider, value);
+}
+
+static void give_outputs(Decider *decider, const Node *node)
+{
+    QuantKind kind = node->def->quant.kind;
+    for (int i = 0; i < node->n_out; i++) {
+        ValueDecision *decision = &decider->plan->values[node->out[i]->id];
+        decision->quantized = true;
+        decision->by_integer = true;
+        decision->name = arena_strdup(decider->plan->arena, node->out[i]->name);
+        decision->scale_of = node->out[i]->id;
+        if (kind == QUANT_SAME_SCALE) {
+            decision->params = decider->plan->values[node->in[0]->id].params;
+            decision->scale_of = decider->plan->values[node->in[0]->id].scale_of;
+        } else if (kind == QUANT_FIXED_SCALE) {
+            int32_t low, high;
+            quant_limits(decider->context->target->activation, &low, &high);
+            decision->params = (QParams){1.0f / 256.0f, low, decider->context->target->activation};
+        } else {
+            decision->params = params_from_range(decider, node->out[i]);
+        }
+    }
+}
+
+static void decide_node(Decider *decider, const Node *node)
+{
+    NodeDecision *decision = decision_of(decider, node);
+    decision->fate = choose_fate(decider, node);
+    if (decision->fate == FATE_FLOAT)
+        return;
+    decision->reason = "";
+    if (decision->fate == FATE_ABSORBED) {
+        ValueDecision *before = &decider->plan->values[node->in[0]->id];
+        *before = (ValueDecision){0};
+    }
+    for (int i = 0; decision->fate == FATE_INTEGER && i < node->n_in; i++)
+        if (node->in[i] != NULL && is_data_input(&node->def->quant, i))
+            quantize_value(decider, node->in[i]);
+    give_outputs(decider, node);
+}
+
+/* ---- the pass ----------------------------------------------------------------------------------------------------------------- */
+
+static const char *runs_as(const Decider *decider, const Node *node, NodeFate fate)
+{
+    static const struct {
+        const char *op_type, *integer_type;
+    } kernels[] = {{"Conv", "QLinearConv"}, {"MatMul", "QLinearMatMul"}, {"Gemm", "QGemm"}};
+    if (fate == FATE_ABSORBED)
+        return "part of the quantization in front of it";
+    if (fate == FATE_FLOAT)
+        return arena_printf(decider->plan->arena, "%s (float)", node->op_type);
+    if (node->def->quant.kind == QUANT_SAME_SCALE)
+        return arena_printf(decider->plan->arena, "%s (on 8-bit data)", node->op_type);
+    for (size_t i = 0; i < COUNT_OF(kernels); i++)
+        if (strcmp(kernels[i].op_type, node->op_type) == 0)
+            return kernels[i].integer_type;
+    return arena_printf(decider->plan->arena, "QLinear%s", node->op_type);
+}
+
+static void describe(Decider *decider, const Node *node)
+{
+    NodeDecision *decision = decision_of(decider, node);
+    decision->node = arena_strdup(decider->plan->arena, node->name[0] != '\0'      ? node->name
+                                                        : node->out[0] != NULL ? node->out[0]->name
+                                                                               : "");
+    decision->op_type = arena_strdup(decider->plan->arena, node->op_type);
+    decision->runs_as = runs_as(decider, node, decision->fate);
+    decision->weighted = op_is_weighted(node);
+    decision->macs = MAX(op_macs(node), 0);
+    decision->weight_sqnr_db = NAN;
+    if (decision->reason == NULL)
+        decision->reason = "";
+}
+
+static Status run(PassContext *context)
+{
+    const Graph *graph = context->model->graph;
+    Decider decider = {
+        .context = context,
+        .plan = context->plan,
+        .leads = arena_array(context->scratch, context->model->n_ids, sizeof(bool)),
+        .candidate = arena_array(context->scratch, context->model->n_node_ids, sizeof(bool)),
+    };
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        decider.candidate[node->id] = node->n_out > 0 && node->out[0] != NULL && can_run(&decider, node);
+    mark_leading(&decider, graph);
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        decide_node(&decider, node);
+    for (const Node *node = graph->first; node != NULL; node = node->next) {
+        describe(&decider, node);
+        *context->changes += quant_fate(decider.plan, node) != FATE_FLOAT;
+    }
+    return NULL;
+}
+
+const Pass pass_quantize_decide = {
+    .name = "quantize_decide",
+    .stage = PASS_QUANTIZE,
+    .summary = "chooses which nodes run in integers, and the scale of every quantized value",
+    .run = run,
+};

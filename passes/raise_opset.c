@@ -1,0 +1,104 @@
+/* raise_opset.c - a model of ai.onnx opset 7 to 12 becomes one of opset 13, the first with Q/DQ per channel.
+ *
+ *     Squeeze {axes = [1]} (x)      ->      Squeeze (x, [1])
+ *
+ * One row for each change of form between two versions of an op; ops without a row mean the same in both (onnx/docs/
+ * Changelog.md: new element types, negative axes, new optional attributes). Models of opset 13 and above stay as
+ * they are, and so do nodes of other domains.
+ */
+#include "passes/pass.h"
+#include "passes/raise.h"
+
+#include "src/ops/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOWEST_OPSET 7
+#define RAISED_OPSET 13
+#define IR_OF_RAISED 7 /* the IR version that came with opset 13 */
+
+/* Sorted by op; a node takes the rows of its op in order, those whose version is above the model's. */
+static const struct Row {
+    const char *op_type;
+    int since; /* the version with the new form */
+    RaiseFn raise;
+} rows[] = {
+    {"BatchNormalization", 9, raise_batch_normalization}, /* spatial */
+    {"Clip", 11, raise_clip},                             /* min, max */
+    {"Dropout", 12, raise_dropout},                       /* ratio */
+    {"Hardmax", 13, raise_softmax},                       /* flattened to 2-D before */
+    {"ImageScaler", 10, raise_image_scaler},              /* experimental, gone */
+    {"LogSoftmax", 13, raise_softmax},
+    {"Pad", 11, raise_pad}, /* pads, value */
+    {"ReduceSum", 13, raise_axes},
+    {"Resize", 11, raise_resize_10},
+    {"Resize", 13, raise_resize_11}, /* empty tensors became omitted inputs */
+    {"Scan", 9, raise_scan},         /* batch axis, gone */
+    {"Scatter", 11, raise_scatter},  /* renamed */
+    {"Slice", 10, raise_slice},      /* starts, ends, axes */
+    {"Softmax", 13, raise_softmax},
+    {"Split", 13, raise_split},
+    {"Squeeze", 13, raise_axes},
+    {"TopK", 10, raise_top_k}, /* k */
+    {"Unsqueeze", 13, raise_axes},
+    {"Upsample", 10, raise_upsample}, /* became Resize */
+};
+
+static int compare_row(const void *key, const void *row)
+{
+    return strcmp(key, ((const struct Row *)row)->op_type);
+}
+
+/* The first row of an op, or NULL. */
+static const struct Row *find_rows(const char *op_type)
+{
+    const struct Row *row = bsearch(op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
+    while (row != NULL && row > rows && strcmp(row[-1].op_type, op_type) == 0)
+        row--;
+    return row;
+}
+
+static Status visit(PassContext *context, Node *node)
+{
+    if (node->domain[0] != '\0' || node->opset >= RAISED_OPSET)
+        return NULL;
+    const char *op_type = node->op_type;
+    int opset = node->opset;
+    for (const struct Row *row = find_rows(op_type); row != NULL; row++) {
+        if (row == rows + COUNT_OF(rows) || strcmp(row->op_type, op_type) != 0)
+            break;
+        if (opset >= row->since)
+            continue;
+        TRY(row->raise(node));
+        ++*context->changes;
+        if (node->graph == NULL) /* replaced */
+            return NULL;
+    }
+    ops_bind_node(node);
+    return NULL;
+}
+
+static Status run(PassContext *context)
+{
+    Model *model = context->model;
+    int opset = model_opset(model, "");
+    if (opset == 0 || opset >= RAISED_OPSET)
+        return NULL;
+    if (opset < LOWEST_OPSET)
+        return status_new(CODE_UNSUPPORTED, "opset %d is older than %d, the oldest that can be raised to %d; "
+                          "export the model with a newer opset", opset, LOWEST_OPSET, RAISED_OPSET);
+    model_set_opset(model, "", RAISED_OPSET);
+    TRY(pass_each_node(context, visit));
+    ++*context->changes;
+    if (model->ir_version < IR_OF_RAISED)
+        model->ir_version = IR_OF_RAISED;
+    return ops_infer(model);
+}
+
+const Pass pass_raise_opset = {
+    .name = "raise_opset",
+    .stage = PASS_RAISE,
+    .summary = "opset 7 to 12 is raised to 13, the first with Q/DQ per channel",
+    .run = run,
+};

@@ -1,0 +1,187 @@
+/* app.h - the program: commands, options, the pipeline, what is printed. The only room that sees every stage and prints.
+ *
+ *     argv ── commands.c ──> command_*.c ──> pipeline.c / evaluate.c ──> report.c
+ */
+#ifndef QUANTIZE_APP_H
+#define QUANTIZE_APP_H
+
+#include "calib/calib.h"
+#include "passes/pass.h"
+#include "passes/quantize.h"
+#include "src/exec/exec.h"
+#include "src/onnx/onnx.h"
+#include "src/quant/quant.h"
+
+#include <cjson/cJSON.h>
+
+#define QUANTIZE_VERSION "0.1.0"
+
+/* ---- options.c: one row an option ------------------------------------------------------------------------------------ */
+
+typedef struct Options {
+    const char *model, *second_model; /* positional */
+    /* output */
+    const char *output, *report, *target, *external_data, *depfile;
+    /* data */
+    const char *calib, *data, *eval, *labels, *input, *save_inputs;
+    int64_t samples;
+    /* images */
+    const char *preset, *preprocess, *size, *resize, *interp, *color, *layout, *mean, *std;
+    double scale; /* NAN: not given */
+    int64_t shorter, pad_value; /* -1: not given */
+    /* calibration and quantization */
+    const char *method;
+    double max_drop; /* in points of the metric; NAN: not given */
+    /* passes */
+    bool no_simplify, list_passes, list_presets;
+    const char *passes, *print_after;
+    /* execution and output of the program */
+    const char *executor; /* auto | reference */
+    int64_t threads, top;
+    const char *max_memory;
+    bool dry_run, quiet, verbose, help, version;
+} Options;
+
+struct Command;
+/* Fills `ret` from argv; CODE_USAGE names the option, and the nearest one when it is unknown. */
+MUST_USE Status options_parse(const struct Command *command, int argc, char **argv, Options *ret);
+void options_print_help(const struct Command *command);
+
+/* ---- commands.c --------------------------------------------------------------------------------------------------------- */
+
+typedef struct Command {
+    const char *name;       /* "" is the main job */
+    const char *arguments;  /* for the usage line */
+    const char *summary;
+    unsigned bit;           /* options of this command carry it */
+    int min_models, max_models;
+    Status (*run)(const Options *options, int *ret_exit);
+} Command;
+
+int app_main(int argc, char **argv);
+const Command *const *command_list(void); /* NULL-terminated */
+
+#define COMMAND_QUANTIZE 1u
+#define COMMAND_RUN 2u
+#define COMMAND_EVAL 4u
+#define COMMAND_COMPARE 8u
+#define COMMAND_INSPECT 16u
+#define COMMAND_SIMPLIFY 32u
+
+void list_tables(const Options *options); /* lists.c: --list-passes, --list-presets on stdout */
+Status command_quantize(const Options *options, int *ret_exit); /* pipeline.c */
+Status command_run(const Options *options, int *ret_exit);
+Status command_eval(const Options *options, int *ret_exit);
+Status command_compare(const Options *options, int *ret_exit);
+Status command_inspect(const Options *options, int *ret_exit);
+Status command_simplify(const Options *options, int *ret_exit);
+
+/* ---- console.c: stderr ----------------------------------------------------------------------------------------------------- */
+
+/* A stage that takes a while: a bar with rate and remaining time on a terminal, one plain line at the end elsewhere. */
+typedef struct ProgressBar {
+    const char *label;
+    bool terminal, quiet;
+    double started, drawn;
+    int64_t done, total;
+} ProgressBar;
+
+void progress_begin(ProgressBar *bar, const char *label, const Options *options);
+Progress progress_hook(ProgressBar *bar);
+void progress_end(ProgressBar *bar);
+void console_note(const Options *options, const char *format, ...) PRINTF_LIKE(2, 3); /* a line on stderr unless --quiet */
+void console_warn(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* ---- setup.c: from options to the objects the stages take ---------------------------------------------------------------- */
+
+/* Preprocessing: defaults, then the model's metadata, then --preset, --preprocess and single options, each over the last.
+ * ret_source says where it came from, in words (arena). */
+MUST_USE Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret, const char **ret_source);
+/* Opens `path` for the inputs of `plan`. */
+MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path, int64_t max_samples,
+                              Dataset **ret);
+MUST_USE Status setup_method(const Options *options, RangeMethod *ret);
+MUST_USE Status setup_plan(const Options *options, const Model *model, Plan **ret);
+/* Pass options from --no-simplify, --passes, --print-after; lives in arena. */
+MUST_USE Status setup_passes(const Options *options, Arena *arena, PassOptions *ret);
+MUST_USE Status setup_memory(const Options *options);
+/* raise and simplify as the options ask; records[pass_count()]. */
+MUST_USE Status setup_simplify(const Options *options, Model *model, PassRecord *records);
+
+/* ---- evaluate.c: one or two models over data ------------------------------------------------------------------------------ */
+
+typedef struct OutputScore {
+    const char *name;
+    double sqnr_db;   /* of b against a; 999 when equal */
+    double cosine;
+    double max_abs_diff;
+} OutputScore;
+
+typedef struct Evaluation {
+    int64_t samples, labelled, skipped;
+    bool classes;            /* output 0 looks like class scores: agreement means something */
+    double top1[2], top5[2]; /* percent of the labelled samples, of models a and b; NAN without labels */
+    double agreement;        /* percent of samples on which both models' best class is the same; NAN when not classes */
+    OutputScore *outputs;
+    int n_outputs;
+    Arena *arena;
+} Evaluation;
+
+/* Runs plan a and, unless it is NULL, plan b on every sample. Deterministic for any team. labels may be NULL. */
+MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team, const Progress *progress,
+                         Evaluation *ret);
+void evaluation_release(Evaluation *evaluation);
+
+/* ---- proof.c: one sample through the model before and after simplification -------------------------------------------------- */
+
+typedef struct Proof {
+    Tensor *inputs, *outputs; /* of the model as it was */
+    int n_inputs, n_outputs;
+    double max_abs_diff;      /* NAN until proof_end(); infinite when shapes or types differ */
+    double max_relative_diff; /* greatest over the outputs of max |difference| / max |output| */
+} Proof;
+
+MUST_USE Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret);
+MUST_USE Status proof_end(const Plan *plan, Proof *proof);
+void proof_release(Proof *proof);
+
+/* ---- report.c --------------------------------------------------------------------------------------------------------------- */
+
+/* What a model file is, taken before the graph is changed. */
+typedef struct ModelFacts {
+    char sha256[65];
+    uint64_t bytes, external_bytes;
+    int64_t ir_version;
+    int opset, nodes;
+    int64_t parameters, macs;
+    cJSON *ops; /* object op -> count, most frequent first */
+} ModelFacts;
+
+MUST_USE Status facts_read(const Model *model, const char *path, ModelFacts *ret);
+/* All but the hash and the sizes of the file. */
+void facts_count(const Model *model, ModelFacts *ret);
+void facts_release(ModelFacts *facts);
+
+/* All that the main job found, for the report and the closing table. */
+typedef struct Job {
+    const Options *options;
+    const char *output_path, *report_path;
+    ModelFacts input, output;
+    PassRecord *records;
+    const char *preprocess_source;
+    const char *data_reader, *data_description, *data_warning;
+    Proof proof;
+    CollectResult calibration;
+    QuantPlan *decisions;
+    Evaluation evaluation;
+    const char *evaluated_on; /* path of the data, and whether it is the calibration data */
+    bool evaluated_on_calibration;
+    double seconds_calibration, seconds_evaluation, seconds_total;
+    char **warnings;
+    size_t n_warnings, cap_warnings;
+} Job;
+
+char *report_json(const Job *job);   /* malloc'ed text */
+void report_print_table(const Job *job); /* stdout */
+
+#endif

@@ -1,0 +1,159 @@
+/* command_run.c - `quantize run MODEL --input PATH [-o DIR] [--save-inputs DIR] [--top K]`: what the model answers.
+ *
+ * With --output every output of every sample is written as DIR/SAMPLE.OUTPUT.npy; else a line a sample: the greatest K
+ * elements of the first output. --save-inputs writes what the model was fed, after preprocessing, as DIR/SAMPLE.INPUT.npy.
+ * SAMPLE is the file's path below PATH, with '_' for '/': files of equal name in two folders stay apart.
+ */
+#include "src/app/app.h"
+#include "src/ops/ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Names of files hold no slashes; names of values may. */
+static char *file_name(Arena *arena, const char *folder, const char *sample, const char *value)
+{
+    char *name = arena_printf(arena, "%s.%s.npy", sample, value);
+    for (char *at = name; *at != '\0'; at++)
+        if (*at == '/' || *at == ':')
+            *at = '_';
+    return arena_printf(arena, "%s/%s", folder, name);
+}
+
+/* The part of a sample's path below the folder that was given. */
+static const char *sample_name(const Options *options, const char *file)
+{
+    size_t length = strlen(options->input);
+    if (strncmp(file, options->input, length) != 0 || file[length] == '\0')
+        return path_base(file);
+    return file + length + strspn(file + length, "/");
+}
+
+static Status make_folder(const char *path)
+{
+    if (path == NULL || mkdir(path, 0777) == 0 || errno == EEXIST)
+        return NULL;
+    return status_new(CODE_WRITE, "cannot make the folder '%s': %s", path, strerror(errno));
+}
+
+static Status write_tensors(const char *folder, const char *sample, const Plan *plan, int n,
+                            const Value *(*value)(const Plan *plan, int i), const Tensor *tensors)
+{
+    Arena *arena = arena_new();
+    Status status = NULL;
+    for (int i = 0; i < n && status == NULL; i++)
+        status = npy_write(file_name(arena, folder, sample, value(plan, i)->name), &tensors[i]);
+    arena_free(arena);
+    return status;
+}
+
+static void print_top(const char *sample, const Tensor *output, int64_t k)
+{
+    printf("%s:", sample);
+    double above = 0.0;
+    int64_t last = -1;
+    for (int64_t rank = 0; rank < k && rank < output->count; rank++) { /* the next one below (above, last) in order */
+        int64_t best = -1;
+        for (int64_t i = 0; i < output->count; i++) {
+            double x = tensor_get(output, i);
+            bool taken = rank > 0 && (x > above || (x == above && i <= last));
+            if (!taken && (best < 0 || x > tensor_get(output, best)))
+                best = i;
+        }
+        if (best < 0)
+            break;
+        above = tensor_get(output, best);
+        last = best;
+        printf(" %lld (%.6g)", (long long)best, above);
+    }
+    printf("\n");
+}
+
+static Status run_sample(const Options *options, const Plan *plan, const char *sample, Runner *runner, const Tensor *inputs,
+                         Tensor *outputs)
+{
+    if (options->save_inputs != NULL)
+        TRY(write_tensors(options->save_inputs, sample, plan, plan_n_inputs(plan), plan_input, inputs));
+    TRY(runner_run(runner, inputs, NULL, outputs));
+    if (options->output != NULL)
+        return write_tensors(options->output, sample, plan, plan_n_outputs(plan), plan_output, outputs);
+    print_top(sample, &outputs[0], options->top > 0 ? options->top : 5);
+    return NULL;
+}
+
+static Status run_samples(const Options *options, const Plan *plan, const Dataset *dataset, Runner *runner)
+{
+    Tensor *inputs = xcalloc((size_t)MAX(plan_n_inputs(plan), 1), sizeof inputs[0]);
+    Tensor *outputs = xcalloc((size_t)MAX(plan_n_outputs(plan), 1), sizeof outputs[0]);
+    Status status = NULL;
+    for (int64_t s = 0; s < dataset_count(dataset) && status == NULL; s++) {
+        const char *file = dataset_file(dataset, s);
+        status = interrupt_check();
+        if (status == NULL)
+            status = dataset_load(dataset, s, inputs);
+        if (status_code(status) == CODE_DATA && dataset_count(dataset) > 1) {
+            console_warn("skipped '%s': %s", file, status_message(status));
+            status_free(status);
+            status = NULL;
+            continue;
+        }
+        if (status != NULL)
+            break;
+        status = run_sample(options, plan, sample_name(options, file), runner, inputs, outputs);
+        for (int i = 0; i < plan_n_inputs(plan); i++)
+            tensor_release(&inputs[i]);
+    }
+    free(inputs);
+    free(outputs);
+    return status;
+}
+
+static Status run_model(const Options *options, const Model *model)
+{
+    Arena *arena = arena_new();
+    Team *team = team_new((int)MIN(options->threads, 4096));
+    Plan *plan = NULL;
+    Dataset *dataset = NULL;
+    Preprocess preprocess;
+    const char *source = "";
+    Status status = setup_plan(options, model, &plan);
+    if (status == NULL)
+        status = setup_preprocess(options, model, arena, &preprocess, &source);
+    if (status == NULL)
+        status = setup_dataset(options, plan, &preprocess, options->input, options->samples, &dataset);
+    if (status == NULL) {
+        console_note(options, "data: %lld samples (%s), %s [%s]", (long long)dataset_count(dataset), dataset_reader(dataset),
+                     dataset_describe(dataset), source);
+        Runner *runner = runner_new(plan, team);
+        status = run_samples(options, plan, dataset, runner);
+        runner_free(runner);
+    }
+    dataset_free(dataset);
+    plan_free(plan);
+    team_free(team);
+    arena_free(arena);
+    return status;
+}
+
+Status command_run(const Options *options, int *ret_exit)
+{
+    (void)ret_exit;
+    if (options->list_presets) {
+        list_tables(options);
+        return NULL;
+    }
+    if (options->input == NULL)
+        return status_new(CODE_USAGE, "no input; give a file or a folder with --input PATH");
+    TRY(make_folder(options->output));
+    TRY(make_folder(options->save_inputs));
+    Model *model = NULL;
+    TRY(onnx_load(options->model, &model));
+    Status status = status_prefix(ops_infer(model), "%s: shape inference", options->model);
+    if (status == NULL)
+        status = run_model(options, model);
+    model_free(model);
+    return status;
+}

@@ -1,0 +1,104 @@
+/* commands.c - argv to a row of the command table; Ctrl-C, out of memory, and how a failure is told.
+ *
+ * The main job has no name: `quantize MODEL --calib DIR`. A first word that is a command's name runs that command.
+ */
+#include "src/app/app.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const Command commands[] = {
+    {"", "MODEL.onnx --calib DIR", "the main job: calibrate, quantize, measure, write", COMMAND_QUANTIZE, 1, 1, command_quantize},
+    {"run", "MODEL.onnx --input FILE|DIR", "run a model on files and print what it answers", COMMAND_RUN, 1, 1, command_run},
+    {"eval", "MODEL.onnx --data DIR --labels FILE", "accuracy of one model on labelled data", COMMAND_EVAL, 1, 1, command_eval},
+    {"compare", "A.onnx B.onnx --data DIR", "two models side by side: SQNR, cosine, agreement", COMMAND_COMPARE, 2, 2,
+     command_compare},
+    {"inspect", "MODEL.onnx", "what is in a model: inputs, outputs, ops, sizes, MACs", COMMAND_INSPECT, 1, 1, command_inspect},
+    {"simplify", "MODEL.onnx -o OUT.onnx", "the simplification passes alone", COMMAND_SIMPLIFY, 1, 1, command_simplify},
+};
+
+const Command *const *command_list(void)
+{
+    static const Command *list[COUNT_OF(commands) + 1];
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        list[i] = &commands[i];
+    return list;
+}
+
+static void on_interrupt(int signal_number)
+{
+    if (interrupt_requested()) { /* asked twice: leave at once, leaving nothing half-written */
+        atomic_abandon_all();
+        _exit(128 + signal_number);
+    }
+    interrupt_request();
+}
+
+static void on_memory_exhausted(void)
+{
+    static const char message[] = "quantize: out of memory\n";
+    atomic_abandon_all();
+    ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)written;
+    _exit(CODE_MEMORY);
+}
+
+static void install_handlers(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    memory_set_exhausted_handler(on_memory_exhausted);
+}
+
+static const Command *find_command(const char *word)
+{
+    for (size_t i = 1; i < COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name, word) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* One line, always: a message never breaks a log that is read line by line. */
+static int tell_failure(Status status)
+{
+    Code code = status_code(status);
+    fprintf(stderr, "quantize: %s\n", status_message(status));
+    status_free(status);
+    return code;
+}
+
+int app_main(int argc, char **argv)
+{
+    install_handlers();
+    const Command *command = argc > 1 ? find_command(argv[1]) : NULL;
+    int skip = command == NULL ? 1 : 2;
+    if (command == NULL)
+        command = &commands[0];
+    Options options;
+    Status status = options_parse(command, argc - skip, argv + skip, &options);
+    if (status != NULL)
+        return tell_failure(status);
+    if (options.version) {
+        printf("quantize %s\n", QUANTIZE_VERSION);
+        return 0;
+    }
+    if (options.help || argc == 1) {
+        options_print_help(command);
+        return argc == 1 ? CODE_USAGE : 0;
+    }
+    int exit_code = CODE_OK;
+    status = setup_memory(&options);
+    if (status == NULL)
+        status = command->run(&options, &exit_code);
+    if (status != NULL)
+        return tell_failure(status);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "quantize: cannot write to standard output\n");
+        return CODE_WRITE;
+    }
+    return exit_code;
+}

@@ -1,0 +1,79 @@
+/* console.c - what goes to stderr: notes, warnings, and the progress bar.
+ *
+ *     calibrating [############--------] 61/100  12.4/s  3 s left        on a terminal, drawn at most ten times a second
+ *     calibrating: 100 samples in 8.1 s (12.3/s)                        elsewhere, one line at the end
+ */
+#include "src/app/app.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define BAR_WIDTH 28
+
+void progress_begin(ProgressBar *bar, const char *label, const Options *options)
+{
+    *bar = (ProgressBar){.label = label, .terminal = isatty(STDERR_FILENO) != 0, .quiet = options->quiet, .started = clock_seconds()};
+}
+
+static void draw(const ProgressBar *bar)
+{
+    double seconds = clock_seconds() - bar->started;
+    double rate = seconds > 0.0 ? (double)bar->done / seconds : 0.0;
+    int filled = bar->total > 0 ? (int)(bar->done * BAR_WIDTH / bar->total) : 0;
+    char marks[BAR_WIDTH + 1];
+    for (int i = 0; i < BAR_WIDTH; i++)
+        marks[i] = i < filled ? '#' : '-';
+    marks[BAR_WIDTH] = '\0';
+    fprintf(stderr, "\r%s [%s] %lld/%lld  %.1f/s  %.0f s left ", bar->label, marks, (long long)bar->done, (long long)bar->total, rate,
+            rate > 0.0 ? (double)(bar->total - bar->done) / rate : 0.0);
+    fflush(stderr);
+}
+
+static void step(void *context, int64_t done, int64_t total)
+{
+    ProgressBar *bar = context;
+    bar->done = done;
+    bar->total = total;
+    double now = clock_seconds();
+    if (!bar->terminal || bar->quiet || (now - bar->drawn < 0.1 && done < total))
+        return;
+    bar->drawn = now;
+    draw(bar);
+}
+
+Progress progress_hook(ProgressBar *bar)
+{
+    return (Progress){.step = step, .context = bar};
+}
+
+void progress_end(ProgressBar *bar)
+{
+    double seconds = clock_seconds() - bar->started;
+    if (bar->quiet)
+        return;
+    if (bar->terminal)
+        fprintf(stderr, "\r\033[K");
+    fprintf(stderr, "%s: %lld samples in %.1f s (%.1f/s)\n", bar->label, (long long)bar->done, seconds,
+            seconds > 0.0 ? (double)bar->done / seconds : 0.0);
+}
+
+void console_note(const Options *options, const char *format, ...)
+{
+    if (options->quiet)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+void console_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("quantize: warning: ", stderr);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}

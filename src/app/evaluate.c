@@ -1,0 +1,265 @@
+/* evaluate.c - runs one or two models over data and scores what they answer.
+ *
+ *     sample ─┬─ model a ─ outputs ─┐
+ *             └─ model b ─ outputs ─┴─ labels: top-1, top-5;  a against b: SQNR, cosine, agreement
+ *
+ * Samples are split over the team. Each leaves one row of sums, and the rows are added in the order of the samples, so the
+ * figures do not depend on the number of threads.
+ *
+ *     SQNR = 10 log10(sum a^2 / sum (a - b)^2)        cosine = sum ab / sqrt(sum a^2 sum b^2)
+ */
+#include "src/app/app.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct PairSums {
+    double aa, bb, ab, error, max_diff;
+} PairSums;
+
+typedef struct Row {
+    bool done, skipped;
+    bool hit1[2], hit5[2], agree;
+    int64_t label;
+} Row;
+
+typedef struct Work {
+    const Plan *plans[2];
+    const Dataset *dataset;
+    const Labels *labels;
+    const Progress *progress;
+    int n_models, n_outputs;
+    Runner **runners;  /* [worker * 2 + model] */
+    Row *rows;         /* by sample */
+    PairSums *sums;    /* by sample * n_outputs + output */
+    bool classes;
+    pthread_mutex_t lock;
+    int64_t done;
+    Status failure;    /* the first that ends the run */
+} Work;
+
+/* Class scores: one row of at least two numbers, such as [1, C] or [1, C, 1, 1]. */
+static bool is_class_scores(const Tensor *tensor)
+{
+    if (tensor->rank < 1 || tensor->count < 2 || !dtype_is_float(tensor->dtype))
+        return false;
+    int64_t greatest = 1;
+    for (int i = 0; i < tensor->rank; i++)
+        greatest = MAX(greatest, tensor->dims[i]);
+    return greatest == tensor->count && tensor->rank <= 4;
+}
+
+static int64_t best_class(const Tensor *tensor)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < tensor->count; i++)
+        if (tensor_get(tensor, i) > tensor_get(tensor, best))
+            best = i;
+    return best;
+}
+
+/* How many elements are greater than that of the label: 0 is a top-1 hit. Ties go to the smaller index, as argmax does. */
+static int64_t rank_of(const Tensor *tensor, int64_t label)
+{
+    if (label < 0 || label >= tensor->count)
+        return INT64_MAX;
+    double own = tensor_get(tensor, label);
+    int64_t rank = 0;
+    for (int64_t i = 0; i < tensor->count; i++) {
+        double other = tensor_get(tensor, i);
+        rank += other > own || (other == own && i < label) || isnan(own);
+    }
+    return rank;
+}
+
+static PairSums compare_tensors(const Tensor *a, const Tensor *b)
+{
+    PairSums sums = {0};
+    if (!tensor_same_shape(a, b) || a->dtype == DT_STRING) {
+        sums.max_diff = INFINITY;
+        return sums;
+    }
+    for (int64_t i = 0; i < a->count; i++) {
+        double x = tensor_get(a, i), y = tensor_get(b, i), difference = x - y;
+        sums.aa += x * x;
+        sums.bb += y * y;
+        sums.ab += x * y;
+        sums.error += difference * difference;
+        sums.max_diff = fmax(sums.max_diff, fabs(difference));
+    }
+    return sums;
+}
+
+static void score(Work *work, int64_t sample, const Tensor *a, const Tensor *b)
+{
+    Row *row = &work->rows[sample];
+    const Tensor *outputs[2] = {a, b};
+    row->label = work->labels == NULL ? -1 : labels_get(work->labels, dataset_file(work->dataset, sample));
+    for (int m = 0; m < work->n_models && row->label >= 0; m++) {
+        int64_t rank = rank_of(&outputs[m][0], row->label);
+        row->hit1[m] = rank < 1;
+        row->hit5[m] = rank < 5;
+    }
+    if (work->n_models == 1)
+        return;
+    row->agree = is_class_scores(&a[0]) && is_class_scores(&b[0]) && best_class(&a[0]) == best_class(&b[0]);
+    for (int o = 0; o < work->n_outputs; o++)
+        work->sums[sample * work->n_outputs + o] = compare_tensors(&a[o], &b[o]);
+}
+
+static Status run_sample(Work *work, int64_t sample, int worker)
+{
+    Tensor *inputs = xcalloc((size_t)MAX(plan_n_inputs(work->plans[0]), 1), sizeof inputs[0]);
+    Tensor *outputs[2] = {xcalloc((size_t)work->n_outputs, sizeof(Tensor)), xcalloc((size_t)work->n_outputs, sizeof(Tensor))};
+    Status status = dataset_load(work->dataset, sample, inputs);
+    if (status_code(status) == CODE_DATA) {
+        work->rows[sample].skipped = true;
+        status_free(status);
+        status = NULL;
+    } else if (status == NULL) {
+        for (int m = 0; m < work->n_models && status == NULL; m++)
+            status = runner_run(work->runners[worker * 2 + m], inputs, NULL, outputs[m]);
+        if (status == NULL) {
+            work->rows[sample].done = true;
+            if (!is_class_scores(&outputs[0][0]))
+                __atomic_store_n(&work->classes, false, __ATOMIC_RELAXED);
+            score(work, sample, outputs[0], outputs[1]);
+        } else {
+            status = status_prefix(status, "%s", dataset_file(work->dataset, sample));
+        }
+        for (int i = 0; i < plan_n_inputs(work->plans[0]); i++)
+            tensor_release(&inputs[i]);
+    }
+    free(inputs);
+    free(outputs[0]);
+    free(outputs[1]);
+    return status;
+}
+
+static void work_on(void *context, int64_t sample, int worker)
+{
+    Work *work = context;
+    pthread_mutex_lock(&work->lock);
+    bool stop = work->failure != NULL;
+    pthread_mutex_unlock(&work->lock);
+    if (stop)
+        return;
+    Status status = interrupt_check();
+    if (status == NULL)
+        status = run_sample(work, sample, worker);
+    pthread_mutex_lock(&work->lock);
+    if (status != NULL && work->failure == NULL) {
+        work->failure = status;
+        status = NULL;
+    }
+    work->done++;
+    if (work->progress != NULL)
+        work->progress->step(work->progress->context, work->done, dataset_count(work->dataset));
+    pthread_mutex_unlock(&work->lock);
+    status_free(status);
+}
+
+/* ---- sums, in the order of the samples ------------------------------------------------------------------------------------ */
+
+static OutputScore output_score(const Work *work, int output, int64_t samples)
+{
+    PairSums total = {0};
+    for (int64_t s = 0; s < samples; s++) {
+        const PairSums *row = &work->sums[s * work->n_outputs + output];
+        total.aa += row->aa;
+        total.bb += row->bb;
+        total.ab += row->ab;
+        total.error += row->error;
+        total.max_diff = fmax(total.max_diff, row->max_diff);
+    }
+    OutputScore result = {.name = plan_output(work->plans[0], output)->name, .sqnr_db = 999.0, .cosine = 1.0, .max_abs_diff = total.max_diff};
+    if (isinf(total.max_diff))
+        result.sqnr_db = -999.0;
+    else if (total.error > 0.0)
+        result.sqnr_db = total.aa > 0.0 ? 10.0 * log10(total.aa / total.error) : -999.0;
+    if (total.error > 0.0)
+        result.cosine = total.aa > 0.0 && total.bb > 0.0 ? total.ab / sqrt(total.aa * total.bb) : 0.0;
+    return result;
+}
+
+static double percent(int64_t part, int64_t whole)
+{
+    return whole == 0 ? NAN : 100.0 * (double)part / (double)whole;
+}
+
+static void sum_up(const Work *work, Evaluation *ret)
+{
+    int64_t n = dataset_count(work->dataset), hits1[2] = {0}, hits5[2] = {0}, agree = 0;
+    for (int64_t s = 0; s < n; s++) {
+        const Row *row = &work->rows[s];
+        ret->samples += row->done;
+        ret->skipped += row->skipped;
+        ret->labelled += row->done && row->label >= 0;
+        agree += row->agree;
+        for (int m = 0; m < 2; m++) {
+            hits1[m] += row->hit1[m];
+            hits5[m] += row->hit5[m];
+        }
+    }
+    ret->classes = work->classes;
+    for (int m = 0; m < 2; m++) {
+        ret->top1[m] = percent(hits1[m], ret->labelled);
+        ret->top5[m] = percent(hits5[m], ret->labelled);
+    }
+    ret->agreement = work->classes && work->n_models == 2 ? percent(agree, ret->samples) : NAN;
+    if (work->n_models == 1)
+        return;
+    ret->n_outputs = work->n_outputs;
+    ret->outputs = arena_array(ret->arena, (size_t)work->n_outputs, sizeof ret->outputs[0]);
+    for (int o = 0; o < work->n_outputs; o++) {
+        ret->outputs[o] = output_score(work, o, n);
+        ret->outputs[o].name = arena_strdup(ret->arena, ret->outputs[o].name);
+    }
+}
+
+Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team, const Progress *progress,
+                Evaluation *ret)
+{
+    if (b != NULL && plan_n_outputs(a) != plan_n_outputs(b))
+        return status_new(CODE_MODEL, "the models have %d and %d outputs: they cannot be compared", plan_n_outputs(a), plan_n_outputs(b));
+    int64_t n = dataset_count(dataset);
+    Work work = {.plans = {a, b}, .dataset = dataset, .labels = labels, .progress = progress, .n_models = b == NULL ? 1 : 2,
+                 .n_outputs = plan_n_outputs(a), .classes = true};
+    int workers = team == NULL ? 1 : team_size(team);
+    work.runners = xcalloc((size_t)workers * 2, sizeof work.runners[0]);
+    for (int w = 0; w < workers * 2; w++)
+        work.runners[w] = work.plans[w % 2] == NULL ? NULL : runner_new(work.plans[w % 2], NULL);
+    work.rows = xcalloc((size_t)MAX(n, 1), sizeof work.rows[0]);
+    work.sums = xcalloc((size_t)(MAX(n, 1) * MAX(work.n_outputs, 1)), sizeof work.sums[0]);
+    pthread_mutex_init(&work.lock, NULL);
+    team_run(team, n, work_on, &work);
+
+    Status status = work.failure;
+    Evaluation result = {.arena = arena_new()};
+    if (status == NULL)
+        sum_up(&work, &result);
+    if (status == NULL && result.samples == 0)
+        status = status_new(CODE_DATA, "none of the %lld samples could be read", (long long)n);
+    if (status == NULL && labels != NULL && result.labelled == 0)
+        status = status_new(CODE_DATA, "no label matches a file of the data; lines are `file index`, file as in the folder");
+    for (int w = 0; w < workers * 2; w++)
+        runner_free(work.runners[w]);
+    free(work.runners);
+    free(work.rows);
+    free(work.sums);
+    pthread_mutex_destroy(&work.lock);
+    if (status != NULL) {
+        arena_free(result.arena);
+        return status;
+    }
+    *ret = result;
+    return NULL;
+}
+
+void evaluation_release(Evaluation *evaluation)
+{
+    arena_free(evaluation->arena);
+    *evaluation = (Evaluation){0};
+}

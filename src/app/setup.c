@@ -1,0 +1,231 @@
+/* setup.c - from options to the objects the stages take. */
+#include "src/app/app.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define METADATA_PREPROCESS "quantize.preprocess" /* key in the model's metadata_props: a preprocessing object */
+
+/* ---- preprocessing ------------------------------------------------------------------------------------------------------ */
+
+/* "0.485,0.456,0.406" or "0.5" -> [numbers] */
+static Status add_numbers(cJSON *object, const char *key, const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    cJSON *array = cJSON_AddArrayToObject(object, key);
+    for (const char *at = text;;) {
+        char *end = NULL;
+        double value = strtod(at, &end);
+        if (end == at || (*end != ',' && *end != '\0') || !isfinite(value))
+            return status_new(CODE_USAGE, "option '--%s' takes numbers with commas between them, not '%s'", key, text);
+        cJSON_AddItemToArray(array, cJSON_CreateNumber(value));
+        if (*end == '\0')
+            break;
+        at = end + 1;
+    }
+    if (cJSON_GetArraySize(array) == 1) { /* one number stands for all channels */
+        double value = cJSON_GetArrayItem(array, 0)->valuedouble;
+        cJSON_DeleteItemFromObject(object, key);
+        cJSON_AddNumberToObject(object, key, value);
+    }
+    return NULL;
+}
+
+static Status add_size(cJSON *object, const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    int width = 0, height = 0, used = 0;
+    if (sscanf(text, "%5dx%5d%n", &width, &height, &used) != 2 || text[used] != '\0' || width <= 0 || height <= 0)
+        return status_new(CODE_USAGE, "option '--size' takes WIDTHxHEIGHT such as 224x224, not '%s'", text);
+    cJSON *array = cJSON_AddArrayToObject(object, "size");
+    cJSON_AddItemToArray(array, cJSON_CreateNumber(width));
+    cJSON_AddItemToArray(array, cJSON_CreateNumber(height));
+    return NULL;
+}
+
+static void add_text(cJSON *object, const char *key, const char *text)
+{
+    if (text != NULL)
+        cJSON_AddStringToObject(object, key, text);
+}
+
+/* The single options as the JSON object that says the same, so that there is one reader for both. */
+static Status options_object(const Options *options, cJSON *object)
+{
+    add_text(object, "resize", options->resize);
+    add_text(object, "interp", options->interp);
+    add_text(object, "color", options->color);
+    add_text(object, "layout", options->layout);
+    if (options->shorter >= 0)
+        cJSON_AddNumberToObject(object, "shorter", (double)options->shorter);
+    if (options->pad_value >= 0)
+        cJSON_AddNumberToObject(object, "pad_value", (double)options->pad_value);
+    if (!isnan(options->scale))
+        cJSON_AddNumberToObject(object, "scale", options->scale);
+    TRY(add_size(object, options->size));
+    TRY(add_numbers(object, "mean", options->mean));
+    return add_numbers(object, "std", options->std);
+}
+
+static Status apply_options(const Options *options, Preprocess *p, bool *ret_any)
+{
+    cJSON *object = cJSON_CreateObject();
+    Status status = options_object(options, object);
+    *ret_any = cJSON_GetArraySize(object) > 0;
+    char *text = cJSON_PrintUnformatted(object);
+    if (status == NULL)
+        status = preprocess_update_json(text, "options", p);
+    free(text);
+    cJSON_Delete(object);
+    return status;
+}
+
+static Status apply_file(const char *path, Preprocess *p)
+{
+    FileMap file;
+    TRY(file_map(path, CODE_USAGE, &file));
+    char *text = xprintf("%.*s", (int)MIN(file.size, (size_t)1 << 20), file.data == NULL ? "" : (const char *)file.data);
+    file_unmap(&file);
+    Status status = preprocess_update_json(text, path, p);
+    free(text);
+    return status;
+}
+
+Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret, const char **ret_source)
+{
+    Preprocess p = preprocess_default();
+    const char *source = "";
+    const char *metadata = model_metadata(model, METADATA_PREPROCESS);
+    if (metadata != NULL) {
+        TRY(preprocess_update_json(metadata, "metadata '" METADATA_PREPROCESS "' of the model", &p));
+        source = "the model's metadata";
+    }
+    if (options->preset != NULL) {
+        const Preset *preset = preset_find(options->preset);
+        const char *nearest = preset == NULL ? text_nearest(options->preset, preset_names()) : NULL;
+        if (preset == NULL)
+            return status_new(CODE_USAGE, "unknown preset '%s'%s%s%s; --list-presets shows them", options->preset,
+                              nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+        p = preset->preprocess;
+        source = arena_printf(arena, "preset '%s'", preset->name);
+    }
+    if (options->preprocess != NULL) {
+        TRY(apply_file(options->preprocess, &p));
+        source = arena_printf(arena, "%s%s'%s'", source, source[0] == '\0' ? "" : ", ", options->preprocess);
+    }
+    bool any = false;
+    TRY(apply_options(options, &p, &any));
+    if (any)
+        source = arena_printf(arena, "%s%soptions", source, source[0] == '\0' ? "" : ", ");
+    *ret = p;
+    *ret_source = source[0] == '\0' ? "assumed: nothing was given" : source;
+    return NULL;
+}
+
+/* ---- the rest --------------------------------------------------------------------------------------------------------------- */
+
+Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path, int64_t max_samples,
+                     Dataset **ret)
+{
+    (void)options;
+    DatasetOptions dataset_options = {.preprocess = *preprocess, .max_samples = max_samples};
+    int n = plan_n_inputs(plan);
+    const Value **inputs = xcalloc((size_t)MAX(n, 1), sizeof inputs[0]);
+    for (int i = 0; i < n; i++)
+        inputs[i] = plan_input(plan, i);
+    Status status = dataset_open(path, inputs, n, &dataset_options, ret);
+    free(inputs);
+    return status;
+}
+
+Status setup_method(const Options *options, RangeMethod *ret)
+{
+    *ret = options->method != NULL && strcmp(options->method, "minmax") == 0 ? RANGE_MINMAX : RANGE_MSE;
+    return NULL;
+}
+
+Status setup_plan(const Options *options, const Model *model, Plan **ret)
+{
+    PlanOptions plan_options = {.reference = options->executor != NULL && strcmp(options->executor, "reference") == 0};
+    return status_prefix(plan_new(model, &plan_options, ret), "%s: plan", model->path);
+}
+
+static void print_model(void *context, const Pass *pass, const Model *model)
+{
+    (void)context;
+    Text text = {0};
+    model_print(model, &text, true);
+    fprintf(stderr, "after %s:\n%s\n", pass->name, text.data == NULL ? "" : text.data);
+    text_free(&text);
+}
+
+static Status unknown_pass(const char *name)
+{
+    const char *nearest = text_nearest(name, pass_names());
+    return status_new(CODE_USAGE, "unknown pass '%s'%s%s%s; --list-passes shows them", name, nearest == NULL ? "" : "; did you mean '",
+                      nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+}
+
+/* "-a,-b": the passes left out. All are on, so "+a" only checks the name. */
+Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
+{
+    PassOptions passes = {.print_after = options->print_after, .print = print_model};
+    if (options->print_after != NULL && pass_find(options->print_after) == NULL)
+        return unknown_pass(options->print_after);
+    const char **disabled = arena_array(arena, pass_count() * 2 + 1, sizeof disabled[0]);
+    size_t n = 0;
+    for (const char *at = options->passes; at != NULL && *at != '\0' && n < pass_count() * 2;) {
+        size_t length = strcspn(at, ",");
+        const char *word = arena_strndup(arena, at, length);
+        at += length + (at[length] == ',');
+        if (word[0] != '-' && word[0] != '+')
+            return status_new(CODE_USAGE, "option '--passes' takes names with + or - before them, not '%s'", word);
+        if (pass_find(word + 1) == NULL)
+            return unknown_pass(word + 1);
+        if (word[0] == '-')
+            disabled[n++] = word + 1;
+    }
+    if (options->no_simplify)
+        for (size_t i = 0; i < pass_count(); i++)
+            if (pass_at(i)->stage == PASS_SIMPLIFY && n < pass_count() * 2)
+                disabled[n++] = pass_at(i)->name;
+    passes.disabled = disabled;
+    *ret = passes;
+    return NULL;
+}
+
+Status setup_simplify(const Options *options, Model *model, PassRecord *records)
+{
+    Arena *arena = arena_new();
+    PassOptions passes;
+    Status status = setup_passes(options, arena, &passes);
+    if (status == NULL)
+        status = passes_run(model, PASS_RAISE, &passes, NULL, NULL, NULL, records);
+    if (status == NULL)
+        status = passes_run(model, PASS_SIMPLIFY, &passes, NULL, NULL, NULL, records);
+    arena_free(arena);
+    return status == NULL || status_code(status) == CODE_USAGE ? status : status_prefix(status, "%s: simplify", model->path);
+}
+
+/* "2G", "512M", "1000000" */
+Status setup_memory(const Options *options)
+{
+    static const struct {
+        char letter;
+        int shift;
+    } units[] = {{'\0', 0}, {'K', 10}, {'M', 20}, {'G', 30}, {'k', 10}, {'m', 20}, {'g', 30}};
+    if (options->max_memory == NULL)
+        return NULL;
+    char *end = NULL;
+    double value = strtod(options->max_memory, &end);
+    for (size_t i = 0; i < COUNT_OF(units); i++)
+        if (end != options->max_memory && *end == units[i].letter && (*end == '\0' || end[1] == '\0') && value >= 1.0 && value < 1e12) {
+            memory_set_limit((size_t)ldexp(value, units[i].shift));
+            return NULL;
+        }
+    return status_new(CODE_USAGE, "option '--max-memory' takes a size such as 2G or 512M, not '%s'", options->max_memory);
+}

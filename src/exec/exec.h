@@ -1,0 +1,51 @@
+/* exec.h - running a model: plan once, run many times.
+ *
+ *     Model ── plan_new ──> Plan (const, shared by threads) ── runner_new ──> Runner (one a thread: buffers) ── runner_run
+ *
+ * A plan orders the steps, knows when each value dies, and joins the DQ-op-Q groups of a quantized model into one integer
+ * step each (integer.c). Buffers come from a pool that a value's last reader gives back to; shapes may differ from run to
+ * run. One hook, called when a value is complete, serves calibration, comparison and dumps.
+ */
+#ifndef QUANTIZE_EXEC_H
+#define QUANTIZE_EXEC_H
+
+#include "src/ir/ir.h"
+
+typedef struct Plan Plan;
+typedef struct Runner Runner;
+
+typedef struct PlanOptions {
+    bool reference;       /* plain C loops only: the oracle */
+    bool no_integer;      /* run Q/DQ nodes one by one in float arithmetic instead of joining them */
+    bool keep_all;        /* every value the file names is computed and shown to the observer, nothing is skipped */
+} PlanOptions;
+
+/* The model must outlive the plan. CODE_UNSUPPORTED names an op that cannot run. */
+MUST_USE Status plan_new(const Model *model, const PlanOptions *options, Plan **ret);
+void plan_free(Plan *plan); /* NULL is fine */
+int plan_n_inputs(const Plan *plan);              /* graph inputs that no initializer shadows */
+const Value *plan_input(const Plan *plan, int i);
+int plan_n_outputs(const Plan *plan);
+const Value *plan_output(const Plan *plan, int i);
+/* Steps, for reports and tests: what runs, e.g. "QLinearConv"; the node whose output it gives. */
+int plan_n_steps(const Plan *plan);
+const char *plan_step_op(const Plan *plan, int i);
+const Node *plan_step_node(const Plan *plan, int i);
+int plan_step_n_out(const Plan *plan, int i);
+const Value *plan_step_out(const Plan *plan, int i, int output); /* NULL when omitted */
+
+/* Called on the running thread each time a value is complete: real elements, row-major. It may change the data in place
+ * (that is how a test feeds every node the same inputs). A failure ends the run. */
+typedef struct Observer {
+    Status (*value)(void *context, const Value *value, Tensor *tensor);
+    void *context;
+} Observer;
+
+/* team: threads this runner may use inside ops, or NULL (one). */
+Runner *runner_new(const Plan *plan, Team *team);
+void runner_free(Runner *runner); /* NULL is fine */
+/* inputs[plan_n_inputs], checked against the declared types (CODE_DATA names the input, expected and given);
+ * ret_outputs[plan_n_outputs]: views into the runner, good until its next run. observer may be NULL. */
+MUST_USE Status runner_run(Runner *runner, const Tensor *inputs, const Observer *observer, Tensor *ret_outputs);
+
+#endif

@@ -1,0 +1,398 @@
+/* integer.c - joins the DQ-op-Q groups of a quantized model into integer nodes, the way ONNX Runtime does at load.
+ *
+ *     x_q ─ DQ ─┐                                 x_q ─┐
+ *     w_q ─ DQ ─ Conv ─ (Relu) ─ Q ─ y_q    ==>   w_q ─ QLinearConv ─ y_q
+ *     b_q ─ DQ ─┘                                 b_q ─┘
+ *
+ * The graph is not touched: a group becomes a node of its own that points at the quantized values, and plan.c runs it in
+ * place of the op and the Q. DQ nodes that nobody else reads are dropped there. What does not fit the pattern exactly runs
+ * node by node in float, which is what the runtime would do.
+ */
+#include "src/exec/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* How the inputs of the integer op are laid out. */
+typedef enum Form {
+    FORM_CONV,   /* x xs xz w ws wz ys yz b */
+    FORM_MATMUL, /* a as az b bs bz ys yz */
+    FORM_GEMM,   /* a as az b bs bz c ys yz */
+    FORM_BINARY, /* a as az b bs bz ys yz */
+    FORM_UNARY,  /* x xs xz ys yz */
+    FORM_CONCAT, /* ys yz (x xs xz)... */
+    FORM_SAME    /* x, the op itself on the quantized type; Q and DQ agree */
+} Form;
+
+typedef struct IntegerOp {
+    const char *op_type; /* ai.onnx, in float */
+    Form form;
+    const char *integer_type, *domain;
+} IntegerOp;
+
+static const IntegerOp integer_ops[] = {
+    {"Conv", FORM_CONV, "QLinearConv", ""},
+    {"MatMul", FORM_MATMUL, "QLinearMatMul", ""},
+    {"Gemm", FORM_GEMM, "QGemm", DOMAIN_MICROSOFT},
+    {"Add", FORM_BINARY, "QLinearAdd", DOMAIN_MICROSOFT},
+    {"Mul", FORM_BINARY, "QLinearMul", DOMAIN_MICROSOFT},
+    {"Sigmoid", FORM_UNARY, "QLinearSigmoid", DOMAIN_MICROSOFT},
+    {"LeakyRelu", FORM_UNARY, "QLinearLeakyRelu", DOMAIN_MICROSOFT},
+    {"Softmax", FORM_UNARY, "QLinearSoftmax", DOMAIN_MICROSOFT},
+    {"AveragePool", FORM_UNARY, "QLinearAveragePool", DOMAIN_MICROSOFT},
+    {"GlobalAveragePool", FORM_UNARY, "QLinearGlobalAveragePool", DOMAIN_MICROSOFT},
+    {"Concat", FORM_CONCAT, "QLinearConcat", DOMAIN_MICROSOFT},
+    {"MaxPool", FORM_SAME, NULL, ""},
+    {"Reshape", FORM_SAME, NULL, ""},
+    {"Flatten", FORM_SAME, NULL, ""},
+    {"Transpose", FORM_SAME, NULL, ""},
+    {"Squeeze", FORM_SAME, NULL, ""},
+    {"Unsqueeze", FORM_SAME, NULL, ""},
+    {"Slice", FORM_SAME, NULL, ""},
+    {"Split", FORM_SAME, NULL, ""},
+    {"Expand", FORM_SAME, NULL, ""},
+    {"Gather", FORM_SAME, NULL, ""},
+    {"Tile", FORM_SAME, NULL, ""},
+    {"DepthToSpace", FORM_SAME, NULL, ""},
+    {"SpaceToDepth", FORM_SAME, NULL, ""},
+    {"Resize", FORM_SAME, NULL, ""},
+    {"ReduceMax", FORM_SAME, NULL, ""},
+    {"ReduceMin", FORM_SAME, NULL, ""},
+};
+
+/* One end of a group: a quantized value with its parameters. */
+typedef struct Edge {
+    Value *quantized, *scale, *zero_point; /* zero_point may be NULL in the file; made here then */
+} Edge;
+
+typedef struct Group {
+    Arena *arena;
+    const Node *node;
+    Edge *inputs; /* n_in; quantized is NULL for an input that is not behind a DQ */
+    Node **quantizers; /* n_out */
+    Edge *outputs;
+    Node *absorbed; /* Relu or Clip between the op and its Q, or NULL */
+} Group;
+
+static DType element_type(const Value *value)
+{
+    if (value->constant != NULL)
+        return value->constant->dtype;
+    return value->type.kind == TYPE_TENSOR ? value->type.dtype : DT_UNDEFINED;
+}
+
+static bool is_scalar(const Value *value)
+{
+    return value->constant != NULL && value->constant->count == 1;
+}
+
+/* A constant zero of the type a missing zero point stands for. It lives in the plan, not in the model. */
+static Value *make_zero(Arena *arena, DType dtype, const Value *like)
+{
+    Tensor *tensor = arena_alloc(arena, sizeof *tensor);
+    int rank = like->constant == NULL ? 0 : like->constant->rank;
+    const int64_t *dims = like->constant == NULL ? NULL : like->constant->dims;
+    int64_t count = like->constant == NULL ? 1 : like->constant->count;
+    void *data = arena_array(arena, (size_t)MAX(count, 1), (size_t)MAX(dtype_bits(dtype) / 8, 1));
+    Status status = tensor_view(tensor, dtype, rank, dims, data);
+    status_free(status); /* the shape is that of an existing tensor: it cannot fail */
+    Value *value = arena_alloc(arena, sizeof *value);
+    value->name = "";
+    value->constant = tensor;
+    return value;
+}
+
+/* The edge behind DQ or in front of Q `node` (both: quantized/real, scale, zero point). */
+static bool read_edge(Arena *arena, const Node *node, Value *quantized, Edge *ret)
+{
+    Value *scale = node_in(node, 1), *zero = node_in(node, 2);
+    if (scale == NULL || scale->constant == NULL || scale->constant->dtype != DT_FLOAT)
+        return false;
+    if (zero != NULL && zero->constant == NULL)
+        return false;
+    if (node_int(node, "block_size", 0) != 0)
+        return false;
+    DType dtype = zero != NULL ? zero->constant->dtype : node_is(node, "QuantizeLinear") ? DT_UINT8 : element_type(quantized);
+    if (zero == NULL)
+        zero = make_zero(arena, dtype, scale);
+    *ret = (Edge){quantized, scale, zero};
+    return true;
+}
+
+static bool is_8_bit(const Edge *edge)
+{
+    DType dtype = edge->zero_point->constant->dtype;
+    return dtype == DT_UINT8 || dtype == DT_INT8;
+}
+
+static bool same_parameters(const Edge *a, const Edge *b)
+{
+    return is_scalar(a->scale) && is_scalar(b->scale) && is_scalar(a->zero_point) && is_scalar(b->zero_point) &&
+           a->zero_point->constant->dtype == b->zero_point->constant->dtype &&
+           tensor_get(a->scale->constant, 0) == tensor_get(b->scale->constant, 0) &&
+           tensor_get_int(a->zero_point->constant, 0) == tensor_get_int(b->zero_point->constant, 0);
+}
+
+/* Relu (or Clip from 0) in front of a Q changes nothing when the Q's least value is real zero and, for Clip, its greatest
+ * does not pass the upper bound. */
+static bool is_absorbed(const Node *node, const Edge *output)
+{
+    if (!is_scalar(output->zero_point) || !is_scalar(output->scale))
+        return false;
+    int64_t zero = tensor_get_int(output->zero_point->constant, 0);
+    bool unsigned_type = output->zero_point->constant->dtype == DT_UINT8;
+    if (zero != (unsigned_type ? 0 : -128))
+        return false;
+    if (node_is(node, "Relu"))
+        return true;
+    if (!node_is(node, "Clip") || node->opset < 11)
+        return false;
+    const Tensor *low = node_constant(node, 1), *high = node_constant(node, 2);
+    double greatest = 255.0 * tensor_get(output->scale->constant, 0);
+    return low != NULL && low->count == 1 && tensor_get(low, 0) == 0.0 &&
+           (node_in(node, 2) == NULL ||
+            (high != NULL && high->count == 1 && greatest <= tensor_get(high, 0) * (1.0 + 1e-6)));
+}
+
+/* Finds the Q behind output 0 (through an absorbed Relu or Clip), and behind every output of a Split. */
+static bool find_outputs(Group *group, bool may_absorb)
+{
+    const Node *node = group->node;
+    group->quantizers = arena_array(group->arena, (size_t)node->n_out, sizeof group->quantizers[0]);
+    group->outputs = arena_array(group->arena, (size_t)node->n_out, sizeof group->outputs[0]);
+    for (int i = 0; i < node->n_out; i++) {
+        if (node->out[i] == NULL)
+            return false;
+        Node *user = value_only_user(node->out[i]);
+        if (user != NULL && may_absorb && (node_is(user, "Relu") || node_is(user, "Clip")) &&
+            user->in[0] == node->out[i] && user->graph == node->graph) {
+            group->absorbed = user;
+            user = value_only_user(user->out[0]);
+        }
+        if (user == NULL || !node_is(user, "QuantizeLinear") || user->graph != node->graph ||
+            !read_edge(group->arena, user, user->out[0], &group->outputs[i]) || !is_8_bit(&group->outputs[i]) ||
+            !is_scalar(group->outputs[i].scale) || !is_scalar(group->outputs[i].zero_point))
+            return false;
+        if (group->absorbed != NULL && !is_absorbed(group->absorbed, &group->outputs[i]))
+            return false;
+        group->quantizers[i] = user;
+    }
+    return true;
+}
+
+static void find_inputs(Group *group)
+{
+    const Node *node = group->node;
+    group->inputs = arena_array(group->arena, (size_t)node->n_in, sizeof group->inputs[0]);
+    for (int i = 0; i < node->n_in; i++) {
+        const Node *producer = node->in[i] == NULL ? NULL : node->in[i]->producer;
+        if (producer == NULL || !node_is(producer, "DequantizeLinear") || producer->graph != node->graph)
+            continue;
+        Edge edge;
+        if (read_edge(group->arena, producer, producer->in[0], &edge))
+            group->inputs[i] = edge;
+    }
+}
+
+static bool is_activation(const Group *group, int i)
+{
+    const Edge *edge = &group->inputs[i];
+    return edge->quantized != NULL && is_8_bit(edge) && is_scalar(edge->scale) && is_scalar(edge->zero_point);
+}
+
+static bool same_type(const Edge *a, const Edge *b)
+{
+    return a->zero_point->constant->dtype == b->zero_point->constant->dtype;
+}
+
+/* Bias of a weighted op: int32 with scale x_s * w_s and zero point 0, to within 1 %, else the sum would be wrong. */
+static bool bias_fits(const Group *group, int bias)
+{
+    const Edge *edge = &group->inputs[bias];
+    if (edge->quantized == NULL || edge->zero_point->constant->dtype != DT_INT32)
+        return false;
+    double x_scale = tensor_get(group->inputs[0].scale->constant, 0);
+    const Tensor *weight_scale = group->inputs[1].scale->constant, *bias_scale = edge->scale->constant;
+    for (int64_t c = 0; c < bias_scale->count; c++) {
+        if (weight_scale->count != 1 && weight_scale->count != bias_scale->count && bias_scale->count != 1)
+            return false;
+        double expected = x_scale * tensor_get(weight_scale, weight_scale->count == 1 ? 0 : c);
+        if (fabs(tensor_get(bias_scale, c) - expected) > 0.01 * expected)
+            return false;
+    }
+    const Tensor *zero = edge->zero_point->constant;
+    for (int64_t c = 0; c < zero->count; c++)
+        if (tensor_get_int(zero, c) != 0)
+            return false;
+    return true;
+}
+
+static bool is_weight(const Group *group, int i, int64_t axis_from_end)
+{
+    const Edge *edge = &group->inputs[i];
+    if (edge->quantized == NULL || !is_8_bit(edge))
+        return false;
+    if (is_scalar(edge->scale))
+        return true;
+    const Tensor *weight = edge->quantized->constant;
+    if (weight == NULL || weight->rank == 0)
+        return false;
+    int64_t axis = axis_from_end == 0 ? 0 : weight->rank - axis_from_end;
+    const Node *dequantize = group->node->in[i]->producer;
+    int64_t declared = node_int(dequantize, "axis", 1);
+    return (declared < 0 ? declared + weight->rank : declared) == axis;
+}
+
+static bool is_weighted_group(const Group *group, Form form)
+{
+    const Node *node = group->node;
+    if (!is_activation(group, 0) || !same_type(&group->inputs[0], &group->outputs[0]))
+        return false;
+    if (form == FORM_CONV)
+        return is_weight(group, 1, 0) && (node_in(node, 2) == NULL || bias_fits(group, 2));
+    if (form == FORM_MATMUL)
+        return is_weight(group, 1, 1);
+    bool transposed = node_int(node, "transB", 0) != 0;
+    return is_weight(group, 1, transposed ? 2 : 1) && node_float(node, "beta", 1.0f) == 1.0f &&
+           (node_in(node, 2) == NULL || bias_fits(group, 2));
+}
+
+static bool group_fits(const Group *group, Form form)
+{
+    const Node *node = group->node;
+    switch (form) {
+    case FORM_CONV:
+    case FORM_MATMUL:
+    case FORM_GEMM:
+        return is_weighted_group(group, form);
+    case FORM_BINARY:
+    case FORM_UNARY:
+    case FORM_CONCAT:
+        for (int i = 0; i < node->n_in; i++)
+            if (!is_activation(group, i) || !same_type(&group->inputs[i], &group->outputs[0]))
+                return false;
+        return true;
+    case FORM_SAME:
+        if (!is_activation(group, 0))
+            return false;
+        for (int i = 1; i < node->n_in; i++)
+            if (group->inputs[i].quantized != NULL)
+                return false;
+        for (int i = 0; i < node->n_out; i++)
+            if (!same_parameters(&group->inputs[0], &group->outputs[i]))
+                return false;
+        return !node_is(node, "Resize") || strcmp(node_string(node, "mode", "nearest"), "nearest") == 0;
+    }
+    return false;
+}
+
+/* ---- the integer node ------------------------------------------------------------------------------------------------- */
+
+static void put(Value **list, int *n, const Edge *edge)
+{
+    list[(*n)++] = edge->quantized;
+    list[(*n)++] = edge->scale;
+    list[(*n)++] = edge->zero_point;
+}
+
+static int integer_inputs(const Group *group, Form form, Value **list)
+{
+    const Node *node = group->node;
+    const Edge *out = &group->outputs[0];
+    int n = 0;
+    if (form == FORM_SAME) {
+        list[n++] = group->inputs[0].quantized;
+        for (int i = 1; i < node->n_in; i++)
+            list[n++] = node->in[i];
+        return n;
+    }
+    if (form == FORM_CONCAT) {
+        list[n++] = out->scale;
+        list[n++] = out->zero_point;
+    }
+    int edges = form == FORM_CONV || form == FORM_GEMM ? 2 : node->n_in;
+    for (int i = 0; i < edges; i++)
+        put(list, &n, &group->inputs[i]);
+    Value *bias = form == FORM_CONV || form == FORM_GEMM ? node_in(node, 2) : NULL;
+    if (form == FORM_GEMM)
+        list[n++] = bias == NULL ? NULL : group->inputs[2].quantized;
+    if (form != FORM_CONCAT) {
+        list[n++] = out->scale;
+        list[n++] = out->zero_point;
+    }
+    if (form == FORM_CONV && bias != NULL)
+        list[n++] = group->inputs[2].quantized;
+    return n;
+}
+
+/* Attributes are those of the float op; QLinearSoftmax also wants to know which Softmax it stands for. */
+static void integer_attributes(const Group *group, Node *integer)
+{
+    const Node *node = group->node;
+    integer->attrs = node->attrs;
+    integer->n_attrs = node->n_attrs;
+    if (!node_is(node, "Softmax"))
+        return;
+    integer->attrs = arena_array(group->arena, (size_t)node->n_attrs + 2, sizeof integer->attrs[0]);
+    if (node->n_attrs > 0)
+        memcpy(integer->attrs, node->attrs, (size_t)node->n_attrs * sizeof integer->attrs[0]);
+    integer->attrs[integer->n_attrs++] = (Attr){.name = "opset", .kind = ATTR_INT, .n = 1, .i = node->opset};
+    if (node_attr(node, "axis") == NULL)
+        integer->attrs[integer->n_attrs++] =
+            (Attr){.name = "axis", .kind = ATTR_INT, .n = 1, .i = node->opset >= 13 ? -1 : 1};
+}
+
+static Node *make_integer_node(const Group *group, const IntegerOp *op)
+{
+    const Node *node = group->node;
+    Node *integer = arena_alloc(group->arena, sizeof *integer);
+    *integer = *node;
+    if (op->integer_type != NULL) {
+        integer->op_type = op->integer_type;
+        integer->domain = op->domain;
+        integer->opset = op->domain[0] == '\0' ? node->opset : 1;
+        integer->def = op_find(op->domain, op->integer_type, integer->opset);
+        if (integer->def == NULL)
+            return NULL;
+        integer_attributes(group, integer);
+    }
+    integer->in = arena_array(group->arena, (size_t)node->n_in * 3 + 4, sizeof integer->in[0]);
+    integer->n_in = integer_inputs(group, op->form, integer->in);
+    integer->in_slot = NULL;
+    integer->out = arena_array(group->arena, (size_t)node->n_out, sizeof integer->out[0]);
+    for (int i = 0; i < node->n_out; i++)
+        integer->out[i] = group->quantizers[i]->out[0];
+    return integer;
+}
+
+static const IntegerOp *find_integer_op(const Node *node)
+{
+    if (node->domain[0] != '\0')
+        return NULL;
+    for (size_t i = 0; i < COUNT_OF(integer_ops); i++)
+        if (strcmp(integer_ops[i].op_type, node->op_type) == 0)
+            return &integer_ops[i];
+    return NULL;
+}
+
+void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, bool *covered)
+{
+    for (const Node *node = graph->first; node != NULL; node = node->next) {
+        const IntegerOp *op = find_integer_op(node);
+        if (op == NULL || covered[node->id])
+            continue;
+        Group group = {.arena = arena, .node = node};
+        find_inputs(&group);
+        bool may_absorb = op->form == FORM_CONV || op->form == FORM_GEMM || op->form == FORM_BINARY;
+        if (!find_outputs(&group, may_absorb) || !group_fits(&group, op->form))
+            continue;
+        Node *integer = make_integer_node(&group, op);
+        if (integer == NULL)
+            continue;
+        replacement[node->id] = integer;
+        for (int i = 0; i < node->n_out; i++)
+            covered[group.quantizers[i]->id] = true;
+        if (group.absorbed != NULL)
+            covered[group.absorbed->id] = true;
+    }
+}

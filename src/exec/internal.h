@@ -1,0 +1,58 @@
+/* internal.h - what plan.c, integer.c and run.c share; nobody else includes it.
+ *
+ * Slots are value ids: inner graphs have ids of their own, so one table serves every nesting level of a runner.
+ */
+#ifndef QUANTIZE_EXEC_INTERNAL_H
+#define QUANTIZE_EXEC_INTERNAL_H
+
+#include "src/exec/exec.h"
+#include "src/ops/ops.h"
+
+#include <pthread.h>
+
+typedef struct GraphPlan GraphPlan;
+
+/* What an implementation prepared for one step and key; a list, newest first. */
+typedef struct CacheEntry {
+    struct CacheEntry *next;
+    void *key;
+    size_t key_bytes;
+    void *object;
+    void (*release)(void *object);
+} CacheEntry;
+
+typedef struct Step {
+    const Node *node;      /* what runs: a node of the graph, or one made by integer.c for a DQ-op-Q group */
+    const Node *shown;     /* the node of the graph it stands for */
+    const OpDef *def;
+    int n_captured;        /* outer values read by inner graphs of the node */
+    const Value **captured;
+    int n_release;         /* values of this graph whose last reader this step is */
+    const Value **release;
+    int n_inner;           /* one for each graph attribute */
+    GraphPlan **inner;
+    pthread_mutex_t *cache_lock; /* the plan's */
+    CacheEntry *cache;
+} Step;
+
+struct GraphPlan {
+    const Graph *graph;
+    Step *steps;
+    int n_steps;
+};
+
+struct Plan {
+    Arena *arena;
+    const Model *model;
+    PlanOptions options;
+    GraphPlan *main;
+    int n_inputs;
+    const Value **inputs;
+    pthread_mutex_t cache_lock;
+};
+
+/* integer.c: for each node of `graph` that is the op of a DQ-op-Q group, replacement[node id] is the integer node that does
+ * the work of the group (its Q included); covered[node id] is set for the Q nodes and absorbed activations. */
+void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, bool *covered);
+
+#endif

@@ -1,0 +1,282 @@
+/* onednn.c - engine, threads, reorders and the run of a oneDNN job; see onednn.h.
+ *
+ * Debian's oneDNN runs on OpenMP, whose team size belongs to the calling thread; it is set through libgomp's own function,
+ * found at run time because we are not compiled with -fopenmp ourselves.
+ */
+#include "src/kernels/onednn.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+#define ALIGN 64
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static dnnl_engine_t engine;
+static void (*set_threads)(int);
+
+static void start(void)
+{
+    void *symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+
+    if (symbol != NULL)
+        memcpy(&set_threads, &symbol, sizeof symbol); /* ISO C has no cast from object to function pointer */
+    if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
+        engine = NULL;
+}
+
+dnnl_engine_t fast_engine(void)
+{
+    pthread_once(&once, start);
+    return engine;
+}
+
+/* OpenMP remembers the size for each calling thread; we only avoid asking again. */
+void fast_set_threads(int threads)
+{
+    static _Thread_local int current;
+
+    threads = MAX(threads, 1);
+    pthread_once(&once, start);
+    if (set_threads != NULL && current != threads) {
+        set_threads(threads);
+        current = threads;
+    }
+}
+
+dnnl_data_type_t fast_type(KernelType type)
+{
+    static const dnnl_data_type_t types[] = {[KERNEL_FLOAT] = dnnl_f32, [KERNEL_U8] = dnnl_u8, [KERNEL_S8] = dnnl_s8,
+                                             [KERNEL_S32] = dnnl_s32};
+    return types[type];
+}
+
+bool fast_plain(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type)
+{
+    dnnl_dims_t strides;
+
+    if (rank < 1 || rank > DNNL_MAX_NDIMS)
+        return false;
+    strides[rank - 1] = 1;
+    for (int d = rank - 1; d > 0; d--)
+        strides[d - 1] = strides[d] * MAX(dims[d], 1);
+    return dnnl_memory_desc_init_by_strides(ret, rank, dims, fast_type(type), strides) == dnnl_success;
+}
+
+bool fast_channels_last(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type)
+{
+    static const dnnl_format_tag_t tags[] = {dnnl_acb, dnnl_acdb, dnnl_acdeb};
+    return dnnl_memory_desc_init_by_tag(ret, rank, dims, fast_type(type), tags[rank - 3]) == dnnl_success;
+}
+
+bool fast_any(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type)
+{
+    return dnnl_memory_desc_init_by_tag(ret, rank, dims, fast_type(type), dnnl_format_tag_any) == dnnl_success;
+}
+
+dnnl_primitive_attr_t fast_attributes(const FastInt *integer, int channel_axis)
+{
+    dnnl_primitive_attr_t attributes = NULL;
+
+    if (dnnl_primitive_attr_create(&attributes) != dnnl_success)
+        return NULL;
+    bool good = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user) == dnnl_success;
+    if (good && integer != NULL) {
+        int mask = integer->multipliers == 1 ? 0 : 1 << channel_axis;
+        good = dnnl_primitive_attr_set_output_scales(attributes, integer->multipliers, mask, integer->multiplier) ==
+               dnnl_success;
+        if (good && integer->x_zero != 0)
+            good = dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_SRC, 1, 0, &integer->x_zero) == dnnl_success;
+        if (good && integer->y_zero != 0)
+            good = dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_DST, 1, 0, &integer->y_zero) == dnnl_success;
+    }
+    if (!good) {
+        dnnl_primitive_attr_destroy(attributes);
+        return NULL;
+    }
+    return attributes;
+}
+
+bool fast_worth_it(FastJob *job, const_dnnl_primitive_desc_t desc)
+{
+    const char *info = NULL;
+
+    if (dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &info) != dnnl_success || info == NULL)
+        return false;
+    size_t length = MIN(strlen(info), sizeof job->info - 1);
+    memcpy(job->info, info, length);
+    job->info[length] = '\0';
+    return strncmp(info, "ref", 3) != 0 && strncmp(info, "gemm:ref", 8) != 0 && strncmp(info, "simple:any", 10) != 0;
+}
+
+static dnnl_primitive_t make_reorder(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_primitive_t reorder = NULL;
+
+    if (dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, NULL) != dnnl_success)
+        return NULL;
+    if (dnnl_primitive_create(&reorder, desc) != dnnl_success)
+        reorder = NULL;
+    dnnl_primitive_desc_destroy(desc);
+    return reorder;
+}
+
+static dnnl_memory_t make_memory(const dnnl_memory_desc_t *desc, void *data)
+{
+    dnnl_memory_t memory = NULL;
+    return dnnl_memory_create(&memory, desc, engine, data) == dnnl_success ? memory : NULL;
+}
+
+/* Runs a primitive with n arguments; takes over the memory objects. */
+static bool execute(const_dnnl_primitive_t primitive, int n, dnnl_exec_arg_t *arguments, const bool *owned)
+{
+    dnnl_stream_t stream = NULL;
+    bool good = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success;
+
+    for (int i = 0; i < n; i++)
+        good = good && arguments[i].memory != NULL;
+    good = good && dnnl_primitive_execute(primitive, stream, n, arguments) == dnnl_success &&
+           dnnl_stream_wait(stream) == dnnl_success;
+    for (int i = 0; i < n; i++)
+        if (owned[i] && arguments[i].memory != NULL)
+            dnnl_memory_destroy(arguments[i].memory);
+    if (stream != NULL)
+        dnnl_stream_destroy(stream);
+    return good;
+}
+
+static bool run_reorder(const_dnnl_primitive_t reorder, const dnnl_memory_desc_t *from_desc, void *from,
+                        const dnnl_memory_desc_t *to_desc, void *to)
+{
+    static const bool owned[2] = {true, true};
+    dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, make_memory(from_desc, from)}, {DNNL_ARG_TO, make_memory(to_desc, to)}};
+    return execute(reorder, 2, arguments, owned);
+}
+
+bool fast_edge(FastJob *job, const_dnnl_primitive_desc_t desc, int argument, bool output)
+{
+    FastEdge *edge = &job->edges[job->n_edges];
+    const dnnl_memory_desc_t *inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, argument);
+
+    if (inner == NULL)
+        return false;
+    edge->inner = *inner;
+    job->arguments[job->n_edges++] = argument;
+    if (dnnl_memory_desc_equal(&edge->inner, &edge->plain))
+        return true;
+    edge->reorder = output ? make_reorder(&edge->inner, &edge->plain) : make_reorder(&edge->plain, &edge->inner);
+    return edge->reorder != NULL;
+}
+
+bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory_desc_t *plain, const void *data, bool keep)
+{
+    const dnnl_memory_desc_t *inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, DNNL_ARG_WEIGHTS);
+    void *readable = (void *)(uintptr_t)data; /* oneDNN's interface has no const memory; sources are only read */
+
+    if (inner == NULL)
+        return false;
+    if (keep && dnnl_memory_desc_equal(inner, plain)) {
+        job->weights = make_memory(plain, readable);
+        return job->weights != NULL;
+    }
+    Status status = memory_alloc(dnnl_memory_desc_get_size(inner), &job->weights_data);
+    if (status != NULL) {
+        status_free(status);
+        return false;
+    }
+    dnnl_primitive_t reorder = make_reorder(plain, inner);
+    if (reorder == NULL)
+        return false;
+    bool good = run_reorder(reorder, plain, readable, inner, job->weights_data);
+    dnnl_primitive_destroy(reorder);
+    if (good)
+        job->weights = make_memory(inner, job->weights_data);
+    return good && job->weights != NULL;
+}
+
+bool fast_bias(FastJob *job, const dnnl_memory_desc_t *desc, const void *data)
+{
+    size_t bytes = dnnl_memory_desc_get_size(desc);
+    Status status = memory_alloc(bytes, &job->bias_data);
+
+    if (status != NULL) {
+        status_free(status);
+        return false;
+    }
+    memcpy(job->bias_data, data, bytes);
+    job->bias = make_memory(desc, job->bias_data);
+    return job->bias != NULL;
+}
+
+static size_t place(size_t *total, size_t bytes)
+{
+    size_t at = *total;
+    *total += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return at;
+}
+
+bool fast_finish(FastJob *job, const_dnnl_primitive_desc_t desc)
+{
+    const dnnl_memory_desc_t *scratchpad = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+
+    for (int i = 0; i < job->n_edges; i++)
+        if (job->edges[i].reorder != NULL)
+            job->edges[i].offset = place(&job->scratch_bytes, dnnl_memory_desc_get_size(&job->edges[i].inner));
+    if (scratchpad != NULL) {
+        job->scratchpad = *scratchpad;
+        job->scratchpad_offset = place(&job->scratch_bytes, dnnl_memory_desc_get_size(scratchpad));
+    }
+    return dnnl_primitive_create(&job->primitive, desc) == dnnl_success;
+}
+
+bool fast_run(const FastJob *job, int threads, void *const *data, void *scratch)
+{
+    dnnl_exec_arg_t arguments[FAST_MAX_EDGES + 3];
+    bool owned[FAST_MAX_EDGES + 3] = {false};
+    int n = 0, last = job->n_edges - 1;
+    char *room = scratch;
+
+    fast_set_threads(threads);
+    for (int i = 0; i < last; i++) {
+        const FastEdge *edge = &job->edges[i];
+        if (edge->reorder != NULL && !run_reorder(edge->reorder, &edge->plain, data[i], &edge->inner, room + edge->offset))
+            return false;
+    }
+    for (int i = 0; i <= last; i++, n++) {
+        const FastEdge *edge = &job->edges[i];
+        void *at = edge->reorder != NULL ? room + edge->offset : data[i];
+        arguments[n] = (dnnl_exec_arg_t){job->arguments[i], make_memory(&edge->inner, at)};
+        owned[n] = true;
+    }
+    if (job->weights != NULL)
+        arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, job->weights};
+    if (job->bias != NULL)
+        arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, job->bias};
+    owned[n] = true;
+    arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, make_memory(&job->scratchpad, room + job->scratchpad_offset)};
+    if (!execute(job->primitive, n, arguments, owned))
+        return false;
+    const FastEdge *out = &job->edges[last];
+    return out->reorder == NULL || run_reorder(out->reorder, &out->inner, room + out->offset, &out->plain, data[last]);
+}
+
+void fast_release(FastJob *job)
+{
+    if (job->primitive != NULL)
+        dnnl_primitive_destroy(job->primitive);
+    for (int i = 0; i < FAST_MAX_EDGES; i++)
+        if (job->edges[i].reorder != NULL)
+            dnnl_primitive_destroy(job->edges[i].reorder);
+    if (job->weights != NULL)
+        dnnl_memory_destroy(job->weights);
+    if (job->bias != NULL)
+        dnnl_memory_destroy(job->bias);
+    memory_free(job->weights_data);
+    memory_free(job->bias_data);
+}
+
+bool fast_integer_exact(void)
+{
+    return cpu_features().vnni;
+}

@@ -1,0 +1,300 @@
+/* requantize.c - from int32 sums and from real numbers to 8 bits, and the 8-bit elementwise ops built on it.
+ *
+ *     q = round_half_even(clamp(real / scale, low - zero, high - zero)) + zero
+ *
+ * The order of float operations is the one ONNX Runtime's CPU kernels use, so results agree to the bit wherever its own
+ * depend on nothing but the formula: sums are scaled by one float multiplier; Add folds all constants into one term and
+ * adds two fused products to it; Mul scales the int32 product; Softmax works on a table of exponentials.
+ */
+#include "src/kernels/kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define BLOCK 16384 /* elements of a team item */
+#define ROW 256     /* elements unpacked at a time */
+
+static int32_t low_of(KernelType type)
+{
+    return type == KERNEL_U8 ? 0 : -128;
+}
+
+static int32_t high_of(KernelType type)
+{
+    return type == KERNEL_U8 ? 255 : 127;
+}
+
+static int32_t load8(KernelType type, const void *data, int64_t i)
+{
+    return type == KERNEL_U8 ? ((const uint8_t *)data)[i] : ((const int8_t *)data)[i];
+}
+
+static void store8(void *data, int64_t i, int32_t value)
+{
+    ((uint8_t *)data)[i] = (uint8_t)(uint32_t)value; /* the low byte, for both types */
+}
+
+/* Half to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction. Unlike nearbyintf() it vectorizes on any
+ * CPU. */
+static inline float round_even(float x)
+{
+    return (x + 0x1.8p23F) - 0x1.8p23F;
+}
+
+/* Clamped before it is rounded; NaN gives the least. */
+static inline int32_t round_clamped(float x, Scale8 to)
+{
+    float low = (float)(low_of(to.type) - to.zero), high = (float)(high_of(to.type) - to.zero);
+
+    x = x > low ? x : low;
+    x = x < high ? x : high;
+    return (int32_t)round_even(x) + to.zero;
+}
+
+/* The zero point is part of x already. */
+static inline int32_t round_shifted(float x, KernelType type)
+{
+    float low = (float)low_of(type), high = (float)high_of(type);
+
+    x = x > low ? x : low;
+    x = x < high ? x : high;
+    return (int32_t)round_even(x);
+}
+
+/* n elements as floats, less zero; step 0 repeats one. */
+static void load_floats(KernelType type, const void *data, int64_t at, int64_t step, int64_t n, int32_t zero, float *ret)
+{
+    const uint8_t *u8 = (const uint8_t *)data + at * step;
+    const int8_t *s8 = (const int8_t *)data + at * step;
+
+    if (step == 0)
+        for (int64_t i = 0; i < n; i++)
+            ret[i] = (float)(load8(type, data, 0) - zero);
+    else if (type == KERNEL_U8)
+        for (int64_t i = 0; i < n; i++)
+            ret[i] = (float)(u8[i * step] - zero);
+    else
+        for (int64_t i = 0; i < n; i++)
+            ret[i] = (float)(s8[i * step] - zero);
+}
+
+typedef struct Requantize {
+    const int32_t *acc, *bias;
+    int64_t channels, inner;
+    const float *multiplier;
+    int64_t multipliers;
+    Scale8 y_scale;
+    void *y;
+} Requantize;
+
+/* A plane of one channel. */
+static void requantize_plane(void *context, int64_t plane, int worker)
+{
+    const Requantize *job = context;
+    const int32_t *acc = job->acc + plane * job->inner;
+    int64_t channel = plane % job->channels;
+    uint32_t bias = job->bias == NULL ? 0 : (uint32_t)job->bias[channel];
+    float multiplier = job->multiplier[job->multipliers == 1 ? 0 : channel];
+    uint8_t *y = (uint8_t *)job->y + plane * job->inner;
+
+    (void)worker;
+    for (int64_t i = 0; i < job->inner; i++)
+        y[i] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)((uint32_t)acc[i] + bias) * multiplier, job->y_scale);
+}
+
+/* A row of all channels (inner is 1). */
+static void requantize_row(void *context, int64_t row, int worker)
+{
+    const Requantize *job = context;
+    const int32_t *acc = job->acc + row * job->channels;
+    uint8_t *y = (uint8_t *)job->y + row * job->channels;
+
+    (void)worker;
+    for (int64_t i = 0; i < job->channels; i++) {
+        uint32_t sum = (uint32_t)acc[i] + (job->bias == NULL ? 0 : (uint32_t)job->bias[i]);
+        float multiplier = job->multiplier[job->multipliers == 1 ? 0 : i];
+        y[i] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier, job->y_scale);
+    }
+}
+
+void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner, const float *multiplier,
+                int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y)
+{
+    Requantize job = {acc, bias, channels, inner, multiplier, multipliers, y_scale, y};
+    if (inner == 1)
+        team_run(team, outer, requantize_row, &job);
+    else
+        team_run(team, outer * channels, requantize_plane, &job);
+}
+
+void quantize_floats(const float *x, int64_t n, Scale8 to, void *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        store8(y, i, round_clamped(x[i] / to.scale, to));
+}
+
+void quantize_floats_shifted(const float *x, int64_t n, Scale8 to, void *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        store8(y, i, round_shifted(x[i] / to.scale + (float)to.zero, to.type));
+}
+
+void dequantize_bytes(const void *x, int64_t n, Scale8 from, float *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = from.scale * (float)(load8(from.type, x, i) - from.zero);
+}
+
+void table_build(Scale8 from, Scale8 to, float (*function)(float x, float parameter), float parameter, uint8_t table[256])
+{
+    for (int32_t i = 0; i < 256; i++) {
+        int32_t q = from.type == KERNEL_S8 && i > 127 ? i - 256 : i;
+        float y = function(from.scale * (float)(q - from.zero), parameter);
+        store8(table, i, round_clamped(y / to.scale, to));
+    }
+}
+
+typedef struct TableJob {
+    const uint8_t *table, *x;
+    uint8_t *y;
+    int64_t n;
+} TableJob;
+
+static void table_block(void *context, int64_t block, int worker)
+{
+    const TableJob *job = context;
+    int64_t end = MIN(job->n, (block + 1) * BLOCK);
+
+    (void)worker;
+    for (int64_t i = block * BLOCK; i < end; i++)
+        job->y[i] = job->table[job->x[i]];
+}
+
+void table_apply(Team *team, const uint8_t table[256], const void *x, int64_t n, void *y)
+{
+    TableJob job = {table, x, y, n};
+    team_run(team, (n + BLOCK - 1) / BLOCK, table_block, &job);
+}
+
+/* a * b + c rounded once, as the fused instruction does: the product of 8 and 24 bits is exact in double, and so is the sum
+ * unless the parts lie 2^20 apart. */
+static inline float fused(float a, float b, float c)
+{
+    return (float)((double)a * (double)b + (double)c);
+}
+
+void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
+                     Scale8 y_scale, void *y)
+{
+    float a_ratio = a_scale.scale / y_scale.scale, b_ratio = b_scale.scale / y_scale.scale;
+    float fixed = (float)y_scale.zero - fused(a_ratio, (float)a_scale.zero, b_ratio * (float)b_scale.zero);
+    float a_row[ROW], b_row[ROW];
+
+    for (int64_t at = 0; at < n; at += ROW) {
+        int64_t piece = MIN(n - at, ROW);
+        uint8_t *out = (uint8_t *)y + at;
+        load_floats(a_scale.type, a, at, a_step, piece, 0, a_row);
+        load_floats(b_scale.type, b, at, b_step, piece, 0, b_row);
+        for (int64_t i = 0; i < piece; i++) {
+            float sum = fused(a_row[i], a_ratio, fused(b_row[i], b_ratio, fixed));
+            out[i] = (uint8_t)(uint32_t)round_shifted(sum, y_scale.type);
+        }
+    }
+}
+
+void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
+                     Scale8 y_scale, void *y)
+{
+    float ratio = a_scale.scale * b_scale.scale / y_scale.scale, zero = (float)y_scale.zero;
+    float a_row[ROW], b_row[ROW];
+
+    for (int64_t at = 0; at < n; at += ROW) {
+        int64_t piece = MIN(n - at, ROW);
+        uint8_t *out = (uint8_t *)y + at;
+        load_floats(a_scale.type, a, at, a_step, piece, a_scale.zero, a_row);
+        load_floats(b_scale.type, b, at, b_step, piece, b_scale.zero, b_row);
+        for (int64_t i = 0; i < piece; i++) /* products below 2^24 are exact */
+            out[i] = (uint8_t)(uint32_t)round_shifted(a_row[i] * b_row[i] * ratio + zero, y_scale.type);
+    }
+}
+
+typedef struct GlobalAverage {
+    const void *x;
+    void *y;
+    int64_t n;
+    float ratio;
+    Scale8 x_scale, y_scale;
+} GlobalAverage;
+
+static void global_average_plane(void *context, int64_t plane, int worker)
+{
+    const GlobalAverage *job = context;
+    int32_t sum = -job->x_scale.zero * (int32_t)job->n; /* n < 2^24 by the check below, |values| <= 255 */
+
+    (void)worker;
+    for (int64_t i = 0; i < job->n; i++)
+        sum = (int32_t)((uint32_t)sum + (uint32_t)load8(job->x_scale.type, job->x, plane * job->n + i));
+    store8(job->y, plane, round_clamped((float)sum * job->ratio, job->y_scale));
+}
+
+bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale, void *y)
+{
+    enum { GREATEST = 1 << 23 };
+
+    if (n <= 0 || n >= GREATEST)
+        return false;
+    float ratio = x_scale.scale / (y_scale.scale * (float)n);
+    if (!(ratio >= 0x1p-32F && ratio < 256.0F))
+        return false;
+    GlobalAverage job = {x, y, n, ratio, x_scale, y_scale};
+    team_run(team, planes, global_average_plane, &job);
+    return true;
+}
+
+typedef struct QSoftmax {
+    const void *x;
+    void *y;
+    int64_t n, inner;
+    KernelType type;
+    Scale8 y_scale;
+    float inverse_scale;
+    float table[256]; /* exp of the distance from the greatest element, times a common factor */
+} QSoftmax;
+
+static void qsoftmax_outer(void *context, int64_t outer, int worker)
+{
+    const QSoftmax *job = context;
+
+    (void)worker;
+    for (int64_t i = 0; i < job->inner; i++) {
+        int64_t at = outer * job->n * job->inner + i;
+        int32_t greatest = low_of(job->type);
+        float sum = 0.0F;
+        for (int64_t k = 0; k < job->n; k++)
+            greatest = MAX(greatest, load8(job->type, job->x, at + k * job->inner));
+        for (int64_t k = 0; k < job->n; k++)
+            sum += job->table[255 - greatest + load8(job->type, job->x, at + k * job->inner)];
+        for (int64_t k = 0; k < job->n; k++) {
+            float part = job->table[255 - greatest + load8(job->type, job->x, at + k * job->inner)];
+            float y = sum == 0.0F ? 0.0F : nearbyintf(part * job->inverse_scale / sum) + (float)job->y_scale.zero;
+            store8(job->y, at + k * job->inner, round_shifted(y, job->y_scale.type));
+        }
+    }
+}
+
+void qlinear_softmax(Team *team, const void *x, int64_t outer, int64_t n, int64_t inner, Scale8 x_scale, Scale8 y_scale,
+                     void *y)
+{
+    QSoftmax job = {.x = x, .y = y, .n = n, .inner = inner, .type = x_scale.type, .y_scale = y_scale,
+                    .inverse_scale = floorf(1.0F / y_scale.scale)};
+
+    if (n <= 0 || inner <= 0)
+        return;
+    /* The greatest exponential is e^shift * scale, so that a sum of n of them stays well inside float. */
+    double shift = log((double)(FLT_MAX / (float)n)) - 5.0;
+    shift = MAX(0.0, shift) / (double)x_scale.scale;
+    for (int32_t i = 0; i < 256; i++)
+        job.table[i] = (float)exp(((double)i - 255.0 + shift) * (double)x_scale.scale);
+    team_run(team, outer, qsoftmax_outer, &job);
+}

@@ -1,0 +1,182 @@
+/* save.c - a Model to a file, whole or not at all.
+ *
+ *     Model ── model_to_proto ── pack ──┬── MODEL.onnx (a temporary, renamed at the end)
+ *                                       └── sha256
+ *     weights ── MODEL.onnx.data (the same way, when external data is wanted or the model passes 2 GB)
+ *
+ * Packing walks the messages and hands over bytes piece by piece; no serialized model is held in memory.
+ */
+#include "src/onnx/proto.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a model inside one file may take; behind it is room for what readers add. */
+#define INSIDE_MAX (PROTO_MAX_BYTES - ((size_t)16 << 20))
+#define PIECE_BYTES ((size_t)8 << 20)
+
+/* Where packed bytes go: a file, or memory when `memory` is set. */
+typedef struct Sink {
+    ProtobufCBuffer base; /* first: protobuf-c hands it back */
+    AtomicFile *file;
+    unsigned char *memory; /* large enough */
+    size_t n;              /* bytes in memory */
+    Sha256 sha;
+    Status status; /* of the first write that failed; nothing is written after it */
+} Sink;
+
+/* In pieces, so that Ctrl-C does not wait for gigabytes. */
+static MUST_USE Status write_pieces(AtomicFile *file, const void *data, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += MIN(PIECE_BYTES, bytes - at)) {
+        TRY(interrupt_check());
+        TRY(atomic_write(file, (const char *)data + at, MIN(PIECE_BYTES, bytes - at)));
+    }
+    return NULL;
+}
+
+static void sink_append(ProtobufCBuffer *base, size_t bytes, const uint8_t *data)
+{
+    Sink *sink = (Sink *)base;
+    if (bytes == 0 || sink->status != NULL)
+        return;
+    if (sink->memory != NULL) {
+        memcpy(sink->memory + sink->n, data, bytes);
+        sink->n += bytes;
+        return;
+    }
+    sha256_add(&sink->sha, data, bytes);
+    sink->status = write_pieces(sink->file, data, bytes);
+}
+
+/* The message of the model, with tensors in `location` when that is given; *ret_bytes as packed. */
+static const ProtobufCMessage *build(Builder *builder, const Model *model, const char *location, size_t *ret_bytes)
+{
+    *builder = (Builder){.arena = arena_new(), .location = location};
+    const Onnx__ModelProto *proto = model_to_proto(builder, model);
+    *ret_bytes = protobuf_c_message_get_packed_size(&proto->base);
+    return &proto->base;
+}
+
+static MUST_USE Status too_large(size_t bytes)
+{
+    return status_new(CODE_MODEL, "the model takes %zu bytes, one file holds at most 2 GB; weights must go to an "
+                      "external data file", bytes);
+}
+
+static MUST_USE Status write_model(const ProtobufCMessage *proto, const char *path, AtomicFile **ret, char ret_sha[65])
+{
+    AtomicFile *file;
+    TRY(atomic_open(path, &file));
+    Sink sink = {.base = {sink_append}, .file = file};
+    sha256_init(&sink.sha);
+    protobuf_c_message_pack_to_buffer(proto, &sink.base);
+    sha256_hex(&sink.sha, ret_sha);
+    Status status = sink.status;
+    if (status != NULL) {
+        atomic_abandon(file);
+        return status;
+    }
+    *ret = file;
+    return NULL;
+}
+
+static MUST_USE Status write_placed(const Builder *builder, AtomicFile *file)
+{
+    static const char zeros[EXTERNAL_ALIGN];
+    uint64_t at = 0;
+    for (size_t i = 0; i < builder->n_placed; i++) {
+        const Placed *placed = &builder->placed[i];
+        TRY(atomic_write(file, zeros, (size_t)(placed->offset - at)));
+        TRY(write_pieces(file, placed->data, placed->bytes));
+        at = placed->offset + placed->bytes;
+    }
+    return NULL;
+}
+
+static MUST_USE Status write_data(const Builder *builder, const Model *model, const char *path, AtomicFile **ret)
+{
+    AtomicFile *file;
+    if (external_reads_from(model, path))
+        return status_new(CODE_WRITE, "'%s' holds weights of the input model and would be overwritten; write to "
+                          "another folder", path);
+    TRY(atomic_open(path, &file));
+    Status status = write_placed(builder, file);
+    if (status != NULL) {
+        atomic_abandon(file);
+        return status;
+    }
+    *ret = file;
+    return NULL;
+}
+
+/* Both files are written before either gets its name, the data first: a model never stands without its weights. */
+static MUST_USE Status write_files(const Builder *builder, const ProtobufCMessage *proto, const Model *model,
+                                   const char *path, const char *data_path, char ret_sha[65])
+{
+    AtomicFile *data = NULL, *file = NULL;
+    if (builder->n_placed > 0)
+        TRY(write_data(builder, model, data_path, &data));
+    Status status = write_model(proto, path, &file, ret_sha);
+    if (status != NULL) {
+        atomic_abandon(data);
+        return status;
+    }
+    if (data != NULL)
+        status = atomic_commit(data);
+    if (status != NULL) {
+        atomic_abandon(file);
+        return status;
+    }
+    status = atomic_commit(file);
+    if (status != NULL && data != NULL)
+        (void)unlink(data_path);
+    return status;
+}
+
+Status onnx_save(const Model *model, const char *path, ExternalData external, SaveResult *ret)
+{
+    char *data_path = xprintf("%s.data", path);
+    const char *location = path_base(data_path);
+    SaveResult result = {0};
+    Builder builder;
+    size_t bytes;
+    const ProtobufCMessage *proto = build(&builder, model, external == EXTERNAL_ALWAYS ? location : NULL, &bytes);
+
+    if (bytes > INSIDE_MAX && external == EXTERNAL_AUTO) {
+        builder_free(&builder);
+        proto = build(&builder, model, location, &bytes);
+    }
+    Status status = bytes > PROTO_MAX_BYTES ? too_large(bytes)
+                                            : write_files(&builder, proto, model, path, data_path, result.sha256);
+    result.model_bytes = bytes;
+    result.external_bytes = builder.external_bytes;
+    builder_free(&builder);
+    free(data_path);
+    if (status == NULL && ret != NULL)
+        *ret = result;
+    return status;
+}
+
+Status onnx_save_memory(const Model *model, unsigned char **ret, size_t *ret_bytes)
+{
+    Builder builder;
+    size_t bytes;
+    const ProtobufCMessage *proto = build(&builder, model, NULL, &bytes);
+    Status status = NULL;
+    unsigned char *memory = NULL;
+
+    if (bytes > PROTO_MAX_BYTES) {
+        status = too_large(bytes);
+    } else if ((memory = malloc(bytes)) == NULL) {
+        status = status_new(CODE_MEMORY, "out of memory for a model of %zu bytes", bytes);
+    } else {
+        Sink sink = {.base = {sink_append}, .memory = memory};
+        protobuf_c_message_pack_to_buffer(proto, &sink.base);
+        *ret = memory;
+        *ret_bytes = bytes;
+    }
+    builder_free(&builder);
+    return status;
+}

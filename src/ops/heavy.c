@@ -1,0 +1,203 @@
+/* heavy.c - small services of the families that work through src/kernels; see heavy.h. */
+#include "src/ops/heavy.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+Status heavy_floats(EvalCtx *ctx, int i, const float **ret)
+{
+    const Tensor *converted;
+
+    if (!dtype_is_float(ctx->in[i]->dtype))
+        return eval_bad_dtype(ctx, i);
+    TRY(eval_converted(ctx, ctx->in[i], DT_FLOAT, &converted));
+    *ret = converted->data;
+    return NULL;
+}
+
+Status heavy_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims, FloatOutput *ret)
+{
+    FloatOutput output = {.index = i, .dtype = dtype, .rank = rank};
+    int64_t count;
+    size_t bytes;
+    void *data;
+
+    for (int d = 0; d < rank; d++)
+        output.dims[d] = dims[d];
+    if (dtype == DT_FLOAT) {
+        TRY(eval_output(ctx, i, dtype, rank, dims));
+        data = ctx->out[i].data;
+    } else {
+        TRY(tensor_measure(DT_FLOAT, rank, dims, &count, &bytes));
+        TRY(eval_scratch(ctx, bytes, &data));
+    }
+    output.data = data;
+    *ret = output;
+    return NULL;
+}
+
+Status heavy_finish(EvalCtx *ctx, const FloatOutput *output)
+{
+    if (output->dtype == DT_FLOAT)
+        return NULL;
+    TRY(eval_output(ctx, output->index, output->dtype, output->rank, output->dims));
+    for (int64_t i = 0; i < ctx->out[output->index].count; i++)
+        tensor_set(&ctx->out[output->index], i, (double)output->data[i]);
+    return NULL;
+}
+
+int heavy_threads(const EvalCtx *ctx)
+{
+    return ctx->team == NULL ? 1 : team_size(ctx->team);
+}
+
+/* What the cache holds: an object, or the knowledge that there is none. */
+typedef struct Slot {
+    void *object;
+    void (*release)(void *object);
+} Slot;
+
+static void slot_release(void *slot)
+{
+    Slot *mine = slot;
+
+    mine->release(mine->object);
+    free(mine);
+}
+
+void *heavy_prepare(EvalCtx *ctx, const void *key, size_t key_bytes, bool constant, HeavyMake make, const void *context,
+                    void (*release)(void *), bool *ret_owned)
+{
+    Slot *slot;
+    int64_t threads = heavy_threads(ctx);
+    size_t full_bytes = key_bytes + sizeof threads;
+    char *full = arena_alloc(ctx->scratch, full_bytes); /* oneDNN's plans are made for one number of threads */
+
+    fast_set_threads((int)threads);
+    *ret_owned = !constant;
+    if (!constant)
+        return make(context);
+    memcpy(full, key, key_bytes);
+    memcpy(full + key_bytes, &threads, sizeof threads);
+    slot = eval_cache_get(ctx, full, full_bytes);
+    if (slot == NULL) {
+        slot = xcalloc(1, sizeof *slot);
+        slot->object = make(context);
+        slot->release = release;
+        slot = eval_cache_put(ctx, full, full_bytes, slot, slot_release);
+    }
+    return slot->object;
+}
+
+bool is_8_bit(const Tensor *tensor)
+{
+    return tensor != NULL && (tensor->dtype == DT_UINT8 || tensor->dtype == DT_INT8);
+}
+
+KernelType kernel_type(DType dtype)
+{
+    return dtype == DT_UINT8 ? KERNEL_U8 : dtype == DT_INT8 ? KERNEL_S8 : dtype == DT_INT32 ? KERNEL_S32 : KERNEL_FLOAT;
+}
+
+static Status check_scale(const EvalCtx *ctx, int i, float scale)
+{
+    if (!(scale > 0.0F) || !isfinite(scale))
+        return eval_error(ctx, CODE_MODEL, "input %d: a scale is %g, expected a positive number", i, (double)scale);
+    return NULL;
+}
+
+Status read_zero(const EvalCtx *ctx, int zero, DType dtype, int32_t *ret)
+{
+    const Tensor *tensor = eval_in(ctx, zero);
+
+    *ret = 0;
+    if (tensor == NULL)
+        return NULL;
+    TRY(eval_require_dtype(ctx, zero, dtype));
+    if (tensor->count != 1)
+        return eval_error(ctx, CODE_UNSUPPORTED, "zero point (input %d) has %lld elements, expected 1", zero,
+                          (long long)tensor->count);
+    *ret = (int32_t)tensor_get_int(tensor, 0);
+    return NULL;
+}
+
+Status read_scale8(const EvalCtx *ctx, int scale, int zero, DType dtype, Scale8 *ret)
+{
+    const Tensor *tensor = eval_in(ctx, scale);
+    Scale8 result = {.type = kernel_type(dtype)};
+
+    if (dtype != DT_UINT8 && dtype != DT_INT8)
+        return eval_error(ctx, CODE_UNSUPPORTED, "%s is not supported, expected uint8 or int8", dtype_name(dtype));
+    if (tensor == NULL)
+        return eval_error(ctx, CODE_MODEL, "the scale (input %d) is missing", scale);
+    TRY(eval_require_dtype(ctx, scale, DT_FLOAT));
+    if (tensor->count != 1)
+        return eval_error(ctx, CODE_UNSUPPORTED, "scale (input %d) has %lld elements, expected 1", scale,
+                          (long long)tensor->count);
+    result.scale = *(const float *)tensor->data;
+    TRY(check_scale(ctx, scale, result.scale));
+    TRY(read_zero(ctx, zero, dtype, &result.zero));
+    *ret = result;
+    return NULL;
+}
+
+Status read_channel_scales(EvalCtx *ctx, int scale, int zero, DType dtype, int64_t n, ChannelScales *ret)
+{
+    const Tensor *scales = scale < 0 ? NULL : eval_in(ctx, scale), *zeros = eval_in(ctx, zero);
+    ChannelScales result = {.zeros = 1, .all_zero = true};
+    void *data;
+
+    if (scale >= 0 && scales == NULL)
+        return eval_error(ctx, CODE_MODEL, "the scale (input %d) is missing", scale);
+    if (scales != NULL) {
+        TRY(eval_require_dtype(ctx, scale, DT_FLOAT));
+        if (scales->count != 1 && scales->count != n)
+            return eval_error(ctx, CODE_MODEL, "scale (input %d) has %lld elements, expected 1 or %lld", scale,
+                              (long long)scales->count, (long long)n);
+        result.scale = scales->data;
+        result.scales = scales->count;
+        for (int64_t i = 0; i < scales->count; i++)
+            TRY(check_scale(ctx, scale, result.scale[i]));
+    }
+    if (zeros != NULL) {
+        TRY(eval_require_dtype(ctx, zero, dtype));
+        if (zeros->count != 1 && zeros->count != n)
+            return eval_error(ctx, CODE_MODEL, "zero point (input %d) has %lld elements, expected 1 or %lld", zero,
+                              (long long)zeros->count, (long long)n);
+        result.zeros = zeros->count;
+    }
+    TRY(eval_scratch(ctx, (size_t)result.zeros * sizeof(int32_t), &data));
+    int32_t *values = data;
+    for (int64_t i = 0; i < result.zeros; i++) {
+        values[i] = zeros == NULL ? 0 : (int32_t)tensor_get_int(zeros, i);
+        result.all_zero = result.all_zero && values[i] == 0;
+    }
+    result.zero = values;
+    *ret = result;
+    return NULL;
+}
+
+const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, float y)
+{
+    float *multiplier = arena_array(ctx->scratch, (size_t)MAX(w->scales, 1), sizeof *multiplier);
+
+    for (int64_t i = 0; i < w->scales; i++)
+        multiplier[i] = x * w->scale[i] / y;
+    return multiplier;
+}
+
+Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret)
+{
+    const Tensor *bias = eval_in(ctx, i);
+
+    *ret = NULL;
+    if (bias == NULL)
+        return NULL;
+    TRY(eval_require_dtype(ctx, i, DT_INT32));
+    if (bias->count != n)
+        return eval_error(ctx, CODE_MODEL, "bias (input %d) has %lld elements, expected %lld", i, (long long)bias->count,
+                          (long long)n);
+    *ret = bias->data;
+    return NULL;
+}

@@ -1,0 +1,116 @@
+/* heavy.h - what the families that work through src/kernels share: window geometry, float views, 8-bit parameters, and
+ * the slot that keeps a prepared oneDNN object. Internal to src/ops.
+ */
+#ifndef QUANTIZE_OPS_HEAVY_H
+#define QUANTIZE_OPS_HEAVY_H
+
+#include "src/kernels/kernels.h"
+#include "src/ops/family.h"
+
+/* ---- geometry.c: kernel_shape, strides, pads, dilations, auto_pad, ceil_mode ---------------------------------------- */
+
+typedef enum AutoPad { AUTO_PAD_NOTSET, AUTO_PAD_VALID, AUTO_PAD_SAME_UPPER, AUTO_PAD_SAME_LOWER } AutoPad;
+
+/* A text for node_error() or eval_error(): infer and eval read the same rules and report in their own way. */
+typedef struct Problem {
+    char text[200];
+} Problem;
+
+/* The attributes of a node, checked; axis 0 is the first spatial one. */
+typedef struct Geometry {
+    int space;
+    AutoPad auto_pad;
+    bool ceil_mode;
+    int64_t kernel[KERNEL_MAX_SPACE], stride[KERNEL_MAX_SPACE], dilation[KERNEL_MAX_SPACE];
+    int64_t pad_begin[KERNEL_MAX_SPACE], pad_end[KERNEL_MAX_SPACE];
+} Geometry;
+
+/* kernel: sizes known from a weight (-1 unknown), or NULL: the attribute is required. */
+MUST_USE bool geometry_read(const Node *node, int space, const int64_t *kernel, Geometry *ret, Problem *problem);
+/* Output size and pads of one axis with `in` elements. */
+MUST_USE bool geometry_axis(const Geometry *geometry, int axis, int64_t in, int64_t *ret_out, int64_t *ret_begin,
+                            int64_t *ret_end, Problem *problem);
+/* All axes of a tensor N C D1..Dk. Channels and groups are left to the caller. */
+MUST_USE bool geometry_window(const Geometry *geometry, const int64_t *dims, Window *ret, Problem *problem);
+void problem_set(Problem *problem, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Spatial rank of a tensor of `rank` dims; false beyond 1..3. */
+MUST_USE bool geometry_space(int rank, int *ret, Problem *problem);
+
+/* ---- heavy.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Input i as floats: itself, or a converted copy in scratch when it is double. */
+MUST_USE Status heavy_floats(EvalCtx *ctx, int i, const float **ret);
+/* The float buffer of an output of floating type; for another type than float it is scratch until heavy_finish(). */
+typedef struct FloatOutput {
+    int index;
+    DType dtype;
+    int rank;
+    int64_t dims[TENSOR_MAX_RANK];
+    float *data;
+} FloatOutput;
+MUST_USE Status heavy_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims, FloatOutput *ret);
+MUST_USE Status heavy_finish(EvalCtx *ctx, const FloatOutput *output);
+int heavy_threads(const EvalCtx *ctx);
+
+/* An object prepared for this node: from the cache when `constant`, else made for this run alone and *ret_owned. NULL when
+ * make() gives none, which is remembered too. */
+typedef void *(*HeavyMake)(const void *context);
+void *heavy_prepare(EvalCtx *ctx, const void *key, size_t key_bytes, bool constant, HeavyMake make, const void *context,
+                    void (*release)(void *), bool *ret_owned);
+
+bool is_8_bit(const Tensor *tensor);      /* uint8 or int8; NULL is not */
+KernelType kernel_type(DType dtype);      /* of float, uint8, int8, int32 */
+/* Scale and zero point of an 8-bit tensor of type `dtype`; both must hold one element, the zero point may be omitted. */
+MUST_USE Status read_scale8(const EvalCtx *ctx, int scale, int zero, DType dtype, Scale8 *ret);
+/* Zero point alone (ConvInteger): 0 when omitted. */
+MUST_USE Status read_zero(const EvalCtx *ctx, int zero, DType dtype, int32_t *ret);
+/* One scale and zero point, or one for each of n channels; arrays in scratch. scale < 0: zero points only. */
+typedef struct ChannelScales {
+    const float *scale;
+    int64_t scales;
+    const int32_t *zero;
+    int64_t zeros;
+    bool all_zero; /* every zero point is 0 */
+} ChannelScales;
+MUST_USE Status read_channel_scales(EvalCtx *ctx, int scale, int zero, DType dtype, int64_t n, ChannelScales *ret);
+/* multiplier[c] = x * w[c] / y, in the runtime's order. */
+const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, float y);
+/* Int32 input of n elements, or NULL when omitted. */
+MUST_USE Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret);
+
+/* ---- op_conv.c, shared with op_qconv.c ------------------------------------------------------------------------------------ */
+
+MUST_USE Status conv_infer(Node *node, int x, int weight, DType dtype);
+MUST_USE Status conv_window(const EvalCtx *ctx, const Tensor *x, const Tensor *weight, Window *ret);
+void conv_output_dims(const Window *window, int64_t dims[TENSOR_MAX_RANK]);
+extern const AttrSpec conv_attrs[];
+
+/* ---- op_pool.c, shared with op_qpool.c -------------------------------------------------------------------------------------- */
+
+MUST_USE Status pool_infer(Node *node);
+MUST_USE Status pool_infer_global(Node *node);
+MUST_USE Status pool_window(const EvalCtx *ctx, const Tensor *x, Window *ret);
+
+/* ---- op_matmul.c, shared with op_qmatmul.c ----------------------------------------------------------------------------------- */
+
+/* numpy's matmul of two tensors: batches of (m, k) x (k, n). */
+typedef struct MatmulPlan {
+    int64_t m, n, k, batch;
+    int64_t *pairs;              /* 2 * batch element offsets */
+    int rank;                    /* of the output */
+    int64_t dims[TENSOR_MAX_RANK];
+    bool b_is_matrix;            /* b has no batch of its own: a's batch joins m */
+    int batch_rank;              /* of the broadcast batch */
+    int64_t a_batch[TENSOR_MAX_RANK], b_batch[TENSOR_MAX_RANK];
+} MatmulPlan;
+MUST_USE Status matmul_plan(EvalCtx *ctx, const Tensor *a, const Tensor *b, MatmulPlan *ret);
+MUST_USE Status matmul_infer(Node *node, int a, int b, DType dtype);
+/* The same for oneDNN; false when it has too many axes. */
+MUST_USE bool matmul_fast_shape(const MatmulPlan *plan, FastMatmulShape *ret);
+
+/* Gemm's sizes from shapes of rank 2. */
+MUST_USE Status gemm_sizes(const EvalCtx *ctx, const Tensor *a, const Tensor *b, int64_t *ret_m, int64_t *ret_n,
+                           int64_t *ret_k);
+MUST_USE Status gemm_infer(Node *node, int a, int b, DType dtype);
+
+#endif

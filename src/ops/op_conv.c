@@ -1,0 +1,413 @@
+/* op_conv.c - Conv and ConvTranspose.
+ *
+ *     x (N, C, D1..Dk), weight (M, C/g, K1..Kk), bias (M,)  ->  y (N, M, O1..Ok)          transposed: weight (C, M/g, K1..Kk)
+ */
+#include "src/ops/heavy.h"
+
+#include <string.h>
+
+/* ---- shapes ----------------------------------------------------------------------------------------------------------- */
+
+/* Group, channels and bias against the weight; out_channels from it. */
+static bool check_channels(const Node *node, int64_t channels, int64_t weight_outer, int64_t weight_inner, bool transposed,
+                           Window *window, Problem *problem)
+{
+    int64_t groups = node_int(node, "group", 1), out;
+
+    if (groups < 1) {
+        problem_set(problem, "attribute 'group' is %lld, expected 1 or more", (long long)groups);
+        return false;
+    }
+    if (!transposed && (channels % groups != 0 || channels / groups != weight_inner)) {
+        problem_set(problem, "weight expects %lld input channels in each of %lld groups, the input has %lld",
+                    (long long)weight_inner, (long long)groups, (long long)channels);
+        return false;
+    }
+    if (!transposed && weight_outer % groups != 0) {
+        problem_set(problem, "%lld output channels do not divide into %lld groups", (long long)weight_outer, (long long)groups);
+        return false;
+    }
+    if (transposed && (channels % groups != 0 || weight_outer != channels)) {
+        problem_set(problem, "weight expects %lld input channels in %lld groups, the input has %lld", (long long)weight_outer,
+                    (long long)groups, (long long)channels);
+        return false;
+    }
+    if (__builtin_mul_overflow(weight_inner, groups, &out)) {
+        problem_set(problem, "too many output channels");
+        return false;
+    }
+    window->groups = groups;
+    window->channels_in = channels;
+    window->channels_out = transposed ? out : weight_outer;
+    return true;
+}
+
+Status conv_infer(Node *node, int x, int weight, DType dtype)
+{
+    Shape in = infer_shape(node, x), kernel = infer_shape(node, weight), out = shape_unknown();
+    int64_t sizes[KERNEL_MAX_SPACE];
+    Geometry geometry;
+    Problem problem;
+    Window window;
+    int space, rank = in.rank >= 0 ? in.rank : kernel.rank;
+
+    if (rank < 0) {
+        infer_output(node, 0, dtype, &out);
+        return NULL;
+    }
+    if (!geometry_space(rank, &space, &problem))
+        return node_error(node, rank > 5 ? CODE_UNSUPPORTED : CODE_MODEL, "%s", problem.text);
+    if (in.rank >= 0 && kernel.rank >= 0 && in.rank != kernel.rank)
+        return node_error(node, CODE_MODEL, "weight has rank %d, the input has rank %d", kernel.rank, in.rank);
+    for (int d = 0; d < space; d++)
+        sizes[d] = kernel.rank < 0 ? -1 : kernel.dims[2 + d].size;
+    if (!geometry_read(node, space, sizes, &geometry, &problem))
+        return node_error(node, CODE_MODEL, "%s", problem.text);
+    if (in.rank >= 0 && kernel.rank >= 0 && dim_is_known(in.dims[1]) && dim_is_known(kernel.dims[0]) &&
+        dim_is_known(kernel.dims[1]) &&
+        !check_channels(node, in.dims[1].size, kernel.dims[0].size, kernel.dims[1].size, false, &window, &problem))
+        return node_error(node, CODE_MODEL, "%s", problem.text);
+    out.rank = rank;
+    out.dims[0] = in.rank >= 0 ? in.dims[0] : DIM_UNKNOWN;
+    out.dims[1] = kernel.rank >= 0 ? kernel.dims[0] : DIM_UNKNOWN;
+    for (int d = 0; d < space; d++) {
+        int64_t size, begin, end;
+        out.dims[2 + d] = DIM_UNKNOWN;
+        if (in.rank < 0 || !dim_is_known(in.dims[2 + d]) || geometry.kernel[d] < 0)
+            continue;
+        if (!geometry_axis(&geometry, d, in.dims[2 + d].size, &size, &begin, &end, &problem))
+            return node_error(node, CODE_MODEL, "%s", problem.text);
+        out.dims[2 + d] = dim_known(size);
+    }
+    infer_output(node, 0, dtype, &out);
+    return NULL;
+}
+
+Status conv_window(const EvalCtx *ctx, const Tensor *x, const Tensor *weight, Window *ret)
+{
+    Geometry geometry;
+    Problem problem;
+    int space;
+
+    if (!geometry_space(x->rank, &space, &problem))
+        return eval_error(ctx, x->rank > 5 ? CODE_UNSUPPORTED : CODE_MODEL, "%s", problem.text);
+    if (weight->rank != x->rank)
+        return eval_error(ctx, CODE_MODEL, "weight has rank %d, the input has rank %d", weight->rank, x->rank);
+    if (!geometry_read(ctx->node, space, weight->dims + 2, &geometry, &problem) ||
+        !geometry_window(&geometry, x->dims, ret, &problem) ||
+        !check_channels(ctx->node, x->dims[1], weight->dims[0], weight->dims[1], false, ret, &problem))
+        return eval_error(ctx, CODE_MODEL, "%s", problem.text);
+    return NULL;
+}
+
+void conv_output_dims(const Window *window, int64_t dims[TENSOR_MAX_RANK])
+{
+    dims[0] = window->batch;
+    dims[1] = window->channels_out;
+    for (int d = 0; d < window->space; d++)
+        dims[2 + d] = window->out[KERNEL_MAX_SPACE - window->space + d];
+}
+
+static Status infer_conv(Node *node)
+{
+    return conv_infer(node, 0, 1, infer_dtype(node, 0));
+}
+
+/* ---- the transposed form: sizes run the other way ---------------------------------------------------------------------- */
+
+typedef struct Transposed {
+    Geometry geometry;
+    const int64_t *output_shape; /* (space,), or NULL */
+    int64_t output_padding[KERNEL_MAX_SPACE];
+} Transposed;
+
+static bool read_transposed(const Node *node, int space, const int64_t *kernel, Transposed *ret, Problem *problem)
+{
+    int64_t n;
+    const int64_t *padding = node_ints(node, "output_padding", &n);
+
+    memset(ret, 0, sizeof *ret);
+    if (!geometry_read(node, space, kernel, &ret->geometry, problem))
+        return false;
+    if (padding != NULL && n != 0) {
+        if (n != space) {
+            problem_set(problem, "attribute 'output_padding' has %lld numbers, expected %d", (long long)n, space);
+            return false;
+        }
+        for (int d = 0; d < space; d++) {
+            /* More than that leaves places that no kernel reaches; the specification forbids it. */
+            if (padding[d] < 0 || padding[d] >= MAX(ret->geometry.stride[d], ret->geometry.dilation[d])) {
+                problem_set(problem, "attribute 'output_padding' holds %lld, expected less than stride or dilation",
+                            (long long)padding[d]);
+                return false;
+            }
+            ret->output_padding[d] = padding[d];
+        }
+    }
+    ret->output_shape = node_ints(node, "output_shape", &n);
+    if (n == space + 2 && ret->output_shape != NULL)
+        ret->output_shape += 2; /* some exporters list batch and channels too */
+    else if (n == 0)
+        ret->output_shape = NULL;
+    else if (n != space) {
+        problem_set(problem, "attribute 'output_shape' has %lld numbers, expected %d", (long long)n, space);
+        return false;
+    }
+    return true;
+}
+
+/* out = stride * (in - 1) + output_padding + reach - begin - end, or the other way round: pads from a wanted size. An odd
+ * pad goes to the end for SAME_UPPER, else to the begin. */
+static bool transposed_axis(const Transposed *t, int d, int64_t in, int64_t *ret_out, int64_t *ret_begin, int64_t *ret_end,
+                            Problem *problem)
+{
+    const Geometry *geometry = &t->geometry;
+    bool same = geometry->auto_pad == AUTO_PAD_SAME_UPPER || geometry->auto_pad == AUTO_PAD_SAME_LOWER;
+    int64_t spread, full, out = 0, begin = geometry->pad_begin[d], end = geometry->pad_end[d];
+
+    if (in < 1 || __builtin_mul_overflow(in - 1, geometry->stride[d], &spread) ||
+        __builtin_add_overflow(spread, t->output_padding[d] + (geometry->kernel[d] - 1) * geometry->dilation[d] + 1, &full) ||
+        __builtin_mul_overflow(in, geometry->stride[d], &out)) {
+        problem_set(problem, "spatial axis %d has %lld elements", d, (long long)in);
+        return false;
+    }
+    if (t->output_shape != NULL || same) {
+        if (t->output_shape != NULL)
+            out = t->output_shape[d];
+        else
+            out = MIN(out, full); /* in * stride, but the runtime adds nothing behind the last kernel */
+        int64_t total = MAX(full - out, 0);
+        begin = geometry->auto_pad == AUTO_PAD_SAME_UPPER ? total / 2 : total - total / 2;
+        end = total - begin;
+    } else {
+        out = full - begin - end;
+    }
+    if (out < 1) {
+        problem_set(problem, "the output would have %lld elements on spatial axis %d", (long long)out, d);
+        return false;
+    }
+    *ret_out = out;
+    *ret_begin = begin;
+    *ret_end = end;
+    return true;
+}
+
+static Status infer_conv_transpose(Node *node)
+{
+    Shape in = infer_shape(node, 0), kernel = infer_shape(node, 1), out = shape_unknown();
+    int64_t sizes[KERNEL_MAX_SPACE];
+    Transposed transposed;
+    Problem problem;
+    Window window;
+    int space;
+
+    if (in.rank < 0 || kernel.rank < 0) {
+        infer_output(node, 0, infer_dtype(node, 0), &out);
+        return NULL;
+    }
+    if (!geometry_space(in.rank, &space, &problem))
+        return node_error(node, in.rank > 5 ? CODE_UNSUPPORTED : CODE_MODEL, "%s", problem.text);
+    if (in.rank != kernel.rank)
+        return node_error(node, CODE_MODEL, "weight has rank %d, the input has rank %d", kernel.rank, in.rank);
+    for (int d = 0; d < space; d++)
+        sizes[d] = kernel.dims[2 + d].size;
+    if (!read_transposed(node, space, sizes, &transposed, &problem))
+        return node_error(node, CODE_MODEL, "%s", problem.text);
+    out.rank = in.rank;
+    out.dims[0] = in.dims[0];
+    out.dims[1] = DIM_UNKNOWN;
+    if (dim_is_known(kernel.dims[0]) && dim_is_known(kernel.dims[1])) {
+        int64_t channels = dim_is_known(in.dims[1]) ? in.dims[1].size : kernel.dims[0].size;
+        if (!check_channels(node, channels, kernel.dims[0].size, kernel.dims[1].size, true, &window, &problem))
+            return node_error(node, CODE_MODEL, "%s", problem.text);
+        out.dims[1] = dim_known(window.channels_out);
+    }
+    for (int d = 0; d < space; d++) {
+        int64_t size, begin, end;
+        out.dims[2 + d] = transposed.output_shape != NULL ? dim_known(MAX(transposed.output_shape[d], 0)) : DIM_UNKNOWN;
+        if (!dim_is_known(in.dims[2 + d]) || transposed.geometry.kernel[d] < 0)
+            continue;
+        if (!transposed_axis(&transposed, d, in.dims[2 + d].size, &size, &begin, &end, &problem))
+            return node_error(node, CODE_MODEL, "%s", problem.text);
+        out.dims[2 + d] = dim_known(size);
+    }
+    infer_output(node, 0, infer_dtype(node, 0), &out);
+    return NULL;
+}
+
+static Status transposed_window(const EvalCtx *ctx, const Tensor *x, const Tensor *weight, Window *ret)
+{
+    Transposed transposed;
+    Problem problem;
+    int space, from;
+
+    if (!geometry_space(x->rank, &space, &problem))
+        return eval_error(ctx, x->rank > 5 ? CODE_UNSUPPORTED : CODE_MODEL, "%s", problem.text);
+    if (weight->rank != x->rank)
+        return eval_error(ctx, CODE_MODEL, "weight has rank %d, the input has rank %d", weight->rank, x->rank);
+    window_init(ret, space);
+    if (!read_transposed(ctx->node, space, weight->dims + 2, &transposed, &problem) ||
+        !check_channels(ctx->node, x->dims[1], weight->dims[0], weight->dims[1], true, ret, &problem))
+        return eval_error(ctx, CODE_MODEL, "%s", problem.text);
+    ret->batch = x->dims[0];
+    from = KERNEL_MAX_SPACE - space;
+    for (int d = 0; d < space; d++) {
+        ret->in[from + d] = x->dims[2 + d];
+        ret->kernel[from + d] = transposed.geometry.kernel[d];
+        ret->stride[from + d] = transposed.geometry.stride[d];
+        ret->dilation[from + d] = transposed.geometry.dilation[d];
+        if (!transposed_axis(&transposed, d, x->dims[2 + d], &ret->out[from + d], &ret->pad_begin[from + d],
+                             &ret->pad_end[from + d], &problem))
+            return eval_error(ctx, CODE_MODEL, "%s", problem.text);
+        /* What output_padding or a wanted size adds is a negative pad to the kernels. */
+        ret->pad_end[from + d] = (ret->in[from + d] - 1) * ret->stride[from + d] +
+                                 (ret->kernel[from + d] - 1) * ret->dilation[from + d] + 1 - ret->pad_begin[from + d] -
+                                 ret->out[from + d];
+    }
+    return NULL;
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct Job {
+    Window window;
+    bool transposed;
+    const float *x, *weight, *bias;
+    bool constant;
+} Job;
+
+static void *make_fast(const void *context)
+{
+    const Job *job = context;
+    return fast_conv_new(&job->window, job->transposed, KERNEL_FLOAT, NULL, job->weight, job->constant, job->bias);
+}
+
+/* False: not done, run the reference. */
+static Status run_fast(EvalCtx *ctx, const Job *job, float *y, bool *ret_done)
+{
+    void *scratch;
+    bool owned;
+    FastConv *conv = heavy_prepare(ctx, &job->window, sizeof job->window, job->constant, make_fast, job, fast_conv_free, &owned);
+
+    *ret_done = false;
+    if (conv == NULL)
+        return NULL;
+    Status status = eval_scratch(ctx, fast_conv_scratch(conv), &scratch);
+    if (status == NULL)
+        *ret_done = fast_conv_run(conv, heavy_threads(ctx), job->x, y, scratch);
+    if (owned)
+        fast_conv_free(conv);
+    return status;
+}
+
+static Status run_conv(EvalCtx *ctx, bool transposed, bool fast)
+{
+    const Tensor *x = ctx->in[0], *weight = ctx->in[1], *bias = eval_in(ctx, 2);
+    int64_t dims[TENSOR_MAX_RANK];
+    FloatOutput y;
+    bool done = false;
+    Job job = {.transposed = transposed};
+
+    TRY(eval_require_same_dtype(ctx, 0, 1));
+    TRY(eval_require_same_dtype(ctx, 0, 2));
+    if (transposed)
+        TRY(transposed_window(ctx, x, weight, &job.window));
+    else
+        TRY(conv_window(ctx, x, weight, &job.window));
+    if (bias != NULL && bias->count != job.window.channels_out)
+        return eval_error(ctx, CODE_MODEL, "bias has %lld elements, expected %lld", (long long)bias->count,
+                          (long long)job.window.channels_out);
+    TRY(heavy_floats(ctx, 0, &job.x));
+    TRY(heavy_floats(ctx, 1, &job.weight));
+    if (bias != NULL)
+        TRY(heavy_floats(ctx, 2, &job.bias));
+    conv_output_dims(&job.window, dims);
+    TRY(heavy_output(ctx, 0, x->dtype, x->rank, dims, &y));
+    job.constant = eval_is_constant(ctx, 1) && (bias == NULL || eval_is_constant(ctx, 2));
+    if (fast)
+        TRY(run_fast(ctx, &job, y.data, &done));
+    if (!done)
+        (transposed ? conv_transpose_float : conv_float)(ctx->team, &job.window, job.x, job.weight, job.bias, y.data);
+    return heavy_finish(ctx, &y);
+}
+
+static Status eval_conv(EvalCtx *ctx)
+{
+    return run_conv(ctx, false, false);
+}
+
+static Status eval_conv_fast(EvalCtx *ctx)
+{
+    return run_conv(ctx, false, true);
+}
+
+static Status eval_conv_transpose(EvalCtx *ctx)
+{
+    return run_conv(ctx, true, false);
+}
+
+static Status eval_conv_transpose_fast(EvalCtx *ctx)
+{
+    return run_conv(ctx, true, true);
+}
+
+static bool accepts_float(const EvalCtx *ctx)
+{
+    return ctx->in[0]->dtype == DT_FLOAT && ctx->in[1]->dtype == DT_FLOAT;
+}
+
+static int weight_axis_conv(const Node *node)
+{
+    (void)node;
+    return 0;
+}
+
+static int weight_axis_conv_transpose(const Node *node)
+{
+    return node_int(node, "group", 1) == 1 ? 1 : -1; /* with groups axis 1 is a part of the channels only */
+}
+
+const AttrSpec conv_attrs[] = {{"auto_pad", ATTR_STRING, false}, {"dilations", ATTR_INTS, false},
+                               {"group", ATTR_INT, false},       {"kernel_shape", ATTR_INTS, false},
+                               {"pads", ATTR_INTS, false},       {"strides", ATTR_INTS, false},
+                               {NULL, ATTR_UNDEFINED, false}};
+
+static const AttrSpec conv_transpose_attrs[] = {
+    {"auto_pad", ATTR_STRING, false},     {"dilations", ATTR_INTS, false},      {"group", ATTR_INT, false},
+    {"kernel_shape", ATTR_INTS, false},   {"output_padding", ATTR_INTS, false}, {"output_shape", ATTR_INTS, false},
+    {"pads", ATTR_INTS, false},           {"strides", ATTR_INTS, false},        {NULL, ATTR_UNDEFINED, false}};
+
+static const OpImpl conv_impls[] = {{"onednn", accepts_float, eval_conv_fast}, {NULL, NULL, NULL}};
+static const OpImpl conv_transpose_impls[] = {{"onednn", accepts_float, eval_conv_transpose_fast}, {NULL, NULL, NULL}};
+
+const OpDef op_conv = {
+    .type = "Conv",
+    .domain = "",
+    .versions = {1, 11, 22},
+    .min_in = 2,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    .attrs = conv_attrs,
+    .infer = infer_conv,
+    .eval = eval_conv,
+    .impls = conv_impls,
+    .quant = {QUANT_WEIGHTED, 1, 1, 2, weight_axis_conv},
+    .widen_half = true,
+};
+
+const OpDef op_convtranspose = {
+    .type = "ConvTranspose",
+    .domain = "",
+    .versions = {1, 11, 22},
+    .min_in = 2,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    .attrs = conv_transpose_attrs,
+    .infer = infer_conv_transpose,
+    .eval = eval_conv_transpose,
+    .impls = conv_transpose_impls,
+    .quant = {QUANT_FLOAT, 1, 1, 2, weight_axis_conv_transpose},
+    .widen_half = true,
+};

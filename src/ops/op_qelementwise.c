@@ -1,0 +1,296 @@
+/* op_qelementwise.c - com.microsoft's 8-bit ops on single elements: QLinearAdd, QLinearMul, QLinearSigmoid,
+ * QLinearLeakyRelu, QLinearConcat.
+ *
+ *     binary  a a_scale a_zero b b_scale b_zero y_scale y_zero        unary  x x_scale x_zero y_scale y_zero
+ *     concat  y_scale y_zero (x x_scale x_zero)...                    a zero point may be left out: 0
+ */
+#include "src/ops/heavy.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- QLinearAdd, QLinearMul: numpy broadcast ------------------------------------------------------------------------ */
+
+typedef void (*BinaryRow)(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+                          int64_t n, Scale8 y_scale, void *y);
+
+enum { PIECE = 16384 }; /* elements a thread takes at a time */
+
+typedef struct Binary {
+    BinaryRow row;
+    Scale8 a_scale, b_scale, y_scale;
+    const uint8_t *a, *b;
+    uint8_t *y;
+    int64_t n;            /* of a row */
+    int64_t pieces;       /* of a row */
+    Broadcast plan;
+} Binary;
+
+/* Item: one piece of one row of the joined axes. */
+static void run_piece(void *context, int64_t item, int worker)
+{
+    const Binary *job = context;
+    const Broadcast *plan = &job->plan;
+    int64_t row = item / job->pieces, begin = item % job->pieces * PIECE, n = MIN(job->n - begin, PIECE);
+    int64_t a = 0, b = 0, rest = row;
+
+    (void)worker;
+    for (int d = plan->rank - 2; d >= 0; d--) {
+        int64_t at = rest % plan->dims[d];
+        rest /= plan->dims[d];
+        a += at * plan->strides[0][d];
+        b += at * plan->strides[1][d];
+    }
+    int64_t a_step = plan->rank == 0 ? 0 : plan->strides[0][plan->rank - 1];
+    int64_t b_step = plan->rank == 0 ? 0 : plan->strides[1][plan->rank - 1];
+    job->row(job->a + a + begin * a_step, a_step, job->a_scale, job->b + b + begin * b_step, b_step, job->b_scale, n,
+             job->y_scale, job->y + row * job->n + begin);
+}
+
+static Status infer_binary(Node *node)
+{
+    Shape a = infer_shape(node, 0), b = infer_shape(node, 3), out;
+
+    Status status = shape_broadcast(&a, &b, &out);
+    if (status != NULL) {
+        Status error = node_error(node, CODE_MODEL, "%s", status_message(status));
+        status_free(status);
+        return error;
+    }
+    infer_output(node, 0, infer_dtype(node, 0), &out);
+    return NULL;
+}
+
+static Status eval_binary(EvalCtx *ctx, BinaryRow row)
+{
+    const Tensor *in[2] = {ctx->in[0], eval_in(ctx, 3)};
+    Binary job = {.row = row};
+
+    if (in[1] == NULL)
+        return eval_error(ctx, CODE_MODEL, "input 3 is missing");
+    job.a = in[0]->data;
+    job.b = in[1]->data;
+    TRY(eval_require_same_dtype(ctx, 0, 3));
+    TRY(read_scale8(ctx, 1, 2, in[0]->dtype, &job.a_scale));
+    TRY(read_scale8(ctx, 4, 5, in[0]->dtype, &job.b_scale));
+    TRY(read_scale8(ctx, 6, 7, in[0]->dtype, &job.y_scale));
+    TRY(broadcast_plan(ctx, in, 2, &job.plan));
+    TRY(eval_output(ctx, 0, in[0]->dtype, job.plan.out_rank, job.plan.out_dims));
+    if (ctx->out[0].count == 0)
+        return NULL;
+    job.y = ctx->out[0].data;
+    job.n = job.plan.rank == 0 ? 1 : job.plan.dims[job.plan.rank - 1];
+    job.pieces = (job.n - 1) / PIECE + 1;
+    team_run(ctx->team, ctx->out[0].count / job.n * job.pieces, run_piece, &job);
+    return NULL;
+}
+
+static Status eval_add(EvalCtx *ctx)
+{
+    return eval_binary(ctx, qlinear_add_row);
+}
+
+static Status eval_mul(EvalCtx *ctx)
+{
+    return eval_binary(ctx, qlinear_mul_row);
+}
+
+/* ---- functions of one element: a table of all 256 ----------------------------------------------------------------------- */
+
+static float identity(float x, float unused)
+{
+    (void)unused;
+    return x;
+}
+
+static float sigmoid(float x, float unused)
+{
+    (void)unused;
+    return (float)(1.0 / (1.0 + exp(-(double)x)));
+}
+
+static float leaky_relu(float x, float alpha)
+{
+    return x >= 0.0F ? x : alpha * x;
+}
+
+static Status eval_table(EvalCtx *ctx, float (*function)(float x, float parameter), float parameter)
+{
+    const Tensor *x = ctx->in[0];
+    Scale8 from, to;
+    uint8_t table[256];
+
+    TRY(read_scale8(ctx, 1, 2, x->dtype, &from));
+    TRY(read_scale8(ctx, 3, 4, x->dtype, &to));
+    TRY(eval_output(ctx, 0, x->dtype, x->rank, x->dims));
+    table_build(from, to, function, parameter, table);
+    table_apply(ctx->team, table, x->data, x->count, ctx->out[0].data);
+    return NULL;
+}
+
+static Status eval_sigmoid(EvalCtx *ctx)
+{
+    return eval_table(ctx, sigmoid, 0.0F);
+}
+
+static Status eval_leaky_relu(EvalCtx *ctx)
+{
+    return eval_table(ctx, leaky_relu, node_float(ctx->node, "alpha", 0.01F));
+}
+
+/* ---- QLinearConcat ---------------------------------------------------------------------------------------------------------- */
+
+enum { CONCAT_FIRST = 2, CONCAT_STEP = 3 };
+
+static Status infer_concat(Node *node)
+{
+    Shape out = infer_shape(node, CONCAT_FIRST);
+    int axis;
+
+    if ((node->n_in - CONCAT_FIRST) % CONCAT_STEP != 0)
+        return node_error(node, CODE_MODEL, "%d inputs, expected 2 and 3 for each tensor", node->n_in);
+    if (out.rank >= 0) {
+        TRY(infer_axis(node, node_int(node, "axis", 0), out.rank, &axis));
+        for (int i = CONCAT_FIRST + CONCAT_STEP; i < node->n_in; i += CONCAT_STEP) {
+            Shape next = infer_shape(node, i);
+            if (next.rank >= 0 && next.rank != out.rank)
+                return node_error(node, CODE_MODEL, "inputs have rank %d and %d", out.rank, next.rank);
+            bool known = next.rank >= 0 && dim_is_known(next.dims[axis]) && dim_is_known(out.dims[axis]);
+            int64_t sum;
+            if (known && !__builtin_add_overflow(next.dims[axis].size, out.dims[axis].size, &sum))
+                out.dims[axis] = dim_known(sum);
+            else
+                out.dims[axis] = DIM_UNKNOWN;
+        }
+    }
+    infer_output(node, 0, infer_dtype(node, CONCAT_FIRST), &out);
+    return NULL;
+}
+
+static Status concat_dims(EvalCtx *ctx, int *ret_axis, int64_t dims[TENSOR_MAX_RANK])
+{
+    const Tensor *first = eval_in(ctx, CONCAT_FIRST);
+
+    if (first == NULL || (ctx->n_in - CONCAT_FIRST) % CONCAT_STEP != 0)
+        return eval_error(ctx, CODE_MODEL, "%d inputs, expected 2 and 3 for each tensor", ctx->n_in);
+    TRY(eval_axis(ctx, node_int(ctx->node, "axis", 0), first->rank, ret_axis));
+    for (int d = 0; d < first->rank; d++)
+        dims[d] = first->dims[d];
+    for (int i = CONCAT_FIRST + CONCAT_STEP; i < ctx->n_in; i += CONCAT_STEP) {
+        const Tensor *next = ctx->in[i];
+        if (next == NULL)
+            return eval_error(ctx, CODE_MODEL, "input %d is missing", i);
+        TRY(eval_require_same_dtype(ctx, CONCAT_FIRST, i));
+        for (int d = 0; d < first->rank; d++)
+            if (next->rank != first->rank || (d != *ret_axis && next->dims[d] != first->dims[d]))
+                return eval_error(ctx, CODE_MODEL, "inputs %d and %d do not fit together: %s and %s", CONCAT_FIRST, i,
+                                  tensor_shape_text(ctx->scratch, first), tensor_shape_text(ctx->scratch, next));
+        if (__builtin_add_overflow(dims[*ret_axis], next->dims[*ret_axis], &dims[*ret_axis]))
+            return eval_error(ctx, CODE_MODEL, "the output is too large");
+    }
+    return NULL;
+}
+
+static Status eval_concat(EvalCtx *ctx)
+{
+    int64_t dims[TENSOR_MAX_RANK], offset = 0;
+    Scale8 to;
+    int axis;
+
+    TRY(concat_dims(ctx, &axis, dims));
+    const Tensor *first = ctx->in[CONCAT_FIRST];
+    TRY(read_scale8(ctx, 0, 1, first->dtype, &to));
+    TRY(eval_output(ctx, 0, first->dtype, first->rank, dims));
+    int64_t outer = count_of(dims, 0, axis), inner = count_of(dims, axis + 1, first->rank), pitch = dims[axis] * inner;
+    uint8_t *y = ctx->out[0].data;
+    for (int i = CONCAT_FIRST; i < ctx->n_in; i += CONCAT_STEP) {
+        const Tensor *x = ctx->in[i];
+        int64_t n = x->dims[axis] * inner;
+        uint8_t table[256];
+        Scale8 from;
+        TRY(read_scale8(ctx, i + 1, i + 2, x->dtype, &from));
+        bool same = from.scale == to.scale && from.zero == to.zero;
+        table_build(from, to, identity, 0.0F, table);
+        for (int64_t o = 0; o < outer && n > 0; o++) {
+            const uint8_t *source = (const uint8_t *)x->data + o * n;
+            if (same)
+                memcpy(y + o * pitch + offset, source, (size_t)n);
+            else
+                table_apply(NULL, table, source, n, y + o * pitch + offset);
+        }
+        offset += n;
+    }
+    return NULL;
+}
+
+/* ---- definitions -------------------------------------------------------------------------------------------------------------- */
+
+static const AttrSpec leaky_attrs[] = {{"alpha", ATTR_FLOAT, false}, {NULL, ATTR_UNDEFINED, false}};
+static const AttrSpec concat_attrs[] = {{"axis", ATTR_INT, true}, {NULL, ATTR_UNDEFINED, false}};
+
+const OpDef op_ms_qlinearadd = {
+    .type = "QLinearAdd",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 2, /* zero points may be omitted in the middle; the rest is checked as it is read */
+    .max_in = 8,
+    .min_out = 1,
+    .max_out = 1,
+    .infer = infer_binary,
+    .eval = eval_add,
+    .quant = RULE_FLOAT,
+};
+
+const OpDef op_ms_qlinearmul = {
+    .type = "QLinearMul",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 2, /* zero points may be omitted in the middle; the rest is checked as it is read */
+    .max_in = 8,
+    .min_out = 1,
+    .max_out = 1,
+    .infer = infer_binary,
+    .eval = eval_mul,
+    .quant = RULE_FLOAT,
+};
+
+const OpDef op_ms_qlinearsigmoid = {
+    .type = "QLinearSigmoid",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 2,
+    .max_in = 5,
+    .min_out = 1,
+    .max_out = 1,
+    .infer = infer_same_as_input,
+    .eval = eval_sigmoid,
+    .quant = RULE_FLOAT,
+};
+
+const OpDef op_ms_qlinearleakyrelu = {
+    .type = "QLinearLeakyRelu",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 2,
+    .max_in = 5,
+    .min_out = 1,
+    .max_out = 1,
+    .attrs = leaky_attrs,
+    .infer = infer_same_as_input,
+    .eval = eval_leaky_relu,
+    .quant = RULE_FLOAT,
+};
+
+const OpDef op_ms_qlinearconcat = {
+    .type = "QLinearConcat",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 5,
+    .max_in = OP_VARIADIC,
+    .min_out = 1,
+    .max_out = 1,
+    .attrs = concat_attrs,
+    .infer = infer_concat,
+    .eval = eval_concat,
+    .quant = RULE_FLOAT,
+};

@@ -1,0 +1,164 @@
+/* ops.h - what the program knows of each operator: one OpDef an op, one row in ops.def, everything else reads them.
+ *
+ *     ops.def ── OpDef ── infer     types and shapes of the outputs from those of the inputs
+ *                     ├── impls     fast implementations, first that accepts wins (oneDNN)
+ *                     ├── eval      the plain reference: any supported dtype, always last, the oracle
+ *                     └── quant     how the op behaves in an integer model (a kind, not a routine)
+ */
+#ifndef QUANTIZE_OPS_H
+#define QUANTIZE_OPS_H
+
+#include "src/ir/ir.h"
+
+typedef struct OpDef OpDef;
+typedef struct EvalCtx EvalCtx;
+
+#define OP_MAX_VERSIONS 12
+#define OP_VARIADIC INT32_MAX
+#define DOMAIN_MICROSOFT "com.microsoft"
+#define DOMAIN_ML "ai.onnx.ml"
+
+/* ---- attributes: checked against these rows when a model is loaded ------------------------------------------------ */
+
+typedef struct AttrSpec {
+    const char *name;
+    AttrKind kind;
+    bool required;
+} AttrSpec;
+
+/* ---- quantization rule: see docs/architecture.md; targets decide which ops they run in integers -------------------- */
+
+typedef enum QuantKind {
+    QUANT_FLOAT = 0,    /* no integer form */
+    QUANT_WEIGHTED,     /* Conv, Gemm, MatMul: multiply-accumulate in int32, requantized; output has a scale of its own */
+    QUANT_ELEMENTWISE,  /* Add, Mul, GlobalAveragePool ...: every edge has its own scale */
+    QUANT_SAME_SCALE,   /* moves or selects data (MaxPool, Reshape ...): output has the scale of input 0 */
+    QUANT_FIXED_SCALE,  /* Sigmoid, Softmax: output in [0, 1), scale 1/256 and zero point 0 (u8) */
+    QUANT_ABSORBED      /* Relu, Clip: vanishes in the Q of its producer */
+} QuantKind;
+
+typedef struct QuantRule {
+    QuantKind kind;
+    unsigned data_inputs;  /* bit i: input i carries data that is quantized; bit 31: all inputs from the highest set bit on */
+    int weight;            /* QUANT_WEIGHTED: index of the weight input */
+    int bias;              /* QUANT_WEIGHTED: index of the bias input, -1 when the op has none */
+    int (*weight_axis)(const Node *node); /* QUANT_WEIGHTED: axis of the output channels in the weight, -1: per tensor only */
+} QuantRule;
+
+/* ---- shape inference ------------------------------------------------------------------------------------------------ */
+
+/* Reads node->in[i]->type (and ->constant, ->content), writes node->out[i]->type (and ->content). A type that cannot be
+ * told is left TYPE_UNKNOWN or with unknown rank or dims; what contradicts itself is CODE_MODEL via node_error(). */
+typedef Status (*InferFn)(Node *node);
+
+/* infer.c: helpers for the families' infer functions. None allocates but in the model's arena. */
+const Type *infer_type(const Node *node, int i);        /* a TYPE_UNKNOWN type when omitted */
+DType infer_dtype(const Node *node, int i);             /* DT_UNDEFINED when unknown */
+Shape infer_shape(const Node *node, int i);             /* unknown rank when unknown */
+void infer_output(Node *node, int i, DType dtype, const Shape *shape); /* nothing happens when the output is omitted */
+/* Elements of a small int64/int32 input as dims, from its constant or its content; -1 when not known. */
+int infer_content(const Node *node, int i, Dim *ret, int max); /* returns count, -1 = unknown */
+void infer_set_content(Node *node, int i, const Dim *dims, int n);
+MUST_USE Status infer_axis(const Node *node, int64_t axis, int rank, int *ret); /* negative counts from the end; checked */
+MUST_USE Status infer_same_as_input(Node *node);        /* output 0 = type of input 0 (unary ops) */
+MUST_USE Status infer_broadcast(Node *node);            /* output 0: dtype of input 0, numpy broadcast of all inputs */
+/* Infers the whole graph in order, inner graphs included, merging with what the file declared: inferred wins where exact,
+ * a contradiction with a declared shape is CODE_MODEL. Unknown ops leave their outputs as declared. */
+MUST_USE Status ops_infer(Model *model);
+MUST_USE Status ops_infer_node(Node *node);
+
+/* ---- evaluation -------------------------------------------------------------------------------------------------------- */
+
+/* What an op sees while it runs. Inputs are read only (NULL = omitted). An op asks for each output's buffer with
+ * eval_output(), computes, and leaves everything else alone. */
+struct EvalCtx {
+    const Node *node;
+    const OpDef *def;
+    int n_in, n_out;
+    const Tensor *const *in;
+    Tensor *out;                /* zeroed; out[i].data comes from eval_output(); omitted outputs may be skipped: eval_wants() */
+    Arena *scratch;             /* rewound after the node; small things. Big scratch: eval_scratch() */
+    Team *team;                 /* threads that this run may use, or NULL */
+    bool reference;             /* no fast implementations, please */
+    struct EvalHost *host;      /* the executor behind the functions below; never read by ops */
+};
+
+/* The buffer of output i: sizes are checked, out[i] is filled, data is uninitialised. */
+MUST_USE Status eval_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims);
+/* Output i is the same bytes as `from` under another shape (Reshape, Squeeze, Identity): may share the buffer. */
+MUST_USE Status eval_output_alias(EvalCtx *ctx, int i, const Tensor *from, int rank, const int64_t *dims);
+bool eval_wants(const EvalCtx *ctx, int i);             /* output i exists and is named */
+MUST_USE Status eval_scratch(EvalCtx *ctx, size_t bytes, void **ret); /* big scratch, 64-byte aligned, freed after the node */
+/* What an implementation prepared for this node and key (packed weights, a primitive): shared by all threads, kept for the
+ * life of the plan. Returns NULL when absent. `prepare` results are kept by eval_cache_put, which returns the one that
+ * won when two threads raced (the loser is released). */
+void *eval_cache_get(EvalCtx *ctx, const void *key, size_t key_bytes);
+void *eval_cache_put(EvalCtx *ctx, const void *key, size_t key_bytes, void *object, void (*release)(void *));
+bool eval_is_constant(const EvalCtx *ctx, int i);       /* input i is the same tensor on every run */
+/* Runs an inner graph (If, Loop, Scan) with its inputs in order; results go to ret[n_outputs], owned. */
+MUST_USE Status eval_subgraph(EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs, Tensor *ret, int n_ret);
+MUST_USE Status eval_error(const EvalCtx *ctx, Code code, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The one who runs ops: src/exec for models, the folder of constants, a test. */
+typedef struct EvalHost {
+    Status (*alloc)(struct EvalHost *host, EvalCtx *ctx, int output, size_t bytes, void **ret);
+    Status (*alias)(struct EvalHost *host, EvalCtx *ctx, int output, const Tensor *from, bool *ret_done);
+    Status (*scratch)(struct EvalHost *host, size_t bytes, void **ret);
+    void *(*cache_get)(struct EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes);
+    void *(*cache_put)(struct EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes, void *object,
+                       void (*release)(void *));
+    bool (*is_constant)(struct EvalHost *host, const EvalCtx *ctx, int input);
+    Status (*subgraph)(struct EvalHost *host, EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs,
+                       Tensor *ret, int n_ret);
+} EvalHost; /* alloc is required; a NULL for the others means: never alias, malloc, no cache, not constant, unsupported */
+
+/* A fast implementation of an op. */
+typedef struct OpImpl {
+    const char *name;                         /* "onednn" */
+    bool (*accepts)(const EvalCtx *ctx);      /* dtypes, ranks, attributes; cheap */
+    Status (*eval)(EvalCtx *ctx);
+} OpImpl;
+
+/* ---- the definition --------------------------------------------------------------------------------------------------- */
+
+struct OpDef {
+    const char *domain;               /* "" = ai.onnx */
+    const char *type;
+    int versions[OP_MAX_VERSIONS];    /* since-versions it knows, ascending, ended by 0 */
+    int min_in, max_in;               /* OP_VARIADIC: no upper bound */
+    int min_out, max_out;
+    const AttrSpec *attrs;            /* ended by a NULL name; NULL = none */
+    InferFn infer;
+    Status (*eval)(EvalCtx *ctx);     /* NULL: cannot be executed (named in the error, exit 5) */
+    const OpImpl *impls;              /* ended by a NULL name; NULL = none */
+    QuantRule quant;
+    bool random;                      /* differs from run to run or by position: never folded, never merged */
+    bool widen_half;                  /* eval knows no 16-bit floats: op_eval() widens them to float and rounds back */
+};
+
+/* registry.c */
+const OpDef *op_find(const char *domain, const char *type, int opset); /* NULL when unknown or older than versions[0] */
+size_t op_count(void);
+const OpDef *op_at(size_t i);                /* rows of ops.def in order */
+const char *const *op_names(void);           /* NULL-terminated, for near misses */
+/* Sets opset and def of a node (inner graphs not included) from the model's imports; of every node of a model. */
+void ops_bind_node(Node *node);
+void ops_bind(Model *model);
+/* Arity and attribute kinds of every known node: CODE_MODEL naming the node. Unknown ops pass. */
+MUST_USE Status ops_check(const Model *model);
+/* graph_add_node + bind + infer: how passes make nodes. */
+MUST_USE Status ops_add_node(Graph *graph, Node *before, const char *op_type, const char *domain, const char *name, int n_in,
+                             Value *const *in, Value *out, Node **ret);
+
+/* macs.c: multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample (unknown dims count as 1); -1 for other
+ * ops and where shapes are not known. op_is_weighted: one of these with a constant weight. */
+int64_t op_macs(const Node *node);
+bool op_is_weighted(const Node *node);
+
+/* eval.c: runs a node on given inputs: the first implementation that accepts, else the reference. CODE_UNSUPPORTED names
+ * the op, its domain and node. */
+MUST_USE Status op_eval(EvalCtx *ctx);
+/* Evaluates one node on tensors without an executor (constant folding, tests): outputs owned by the caller. */
+MUST_USE Status op_eval_alone(const Node *node, const Tensor *const *in, int n_in, Tensor *ret_out, int n_out, bool reference);
+
+#endif

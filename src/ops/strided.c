@@ -1,0 +1,253 @@
+/* strided.c - walks over strided blocks: the one loop behind Transpose, Slice, Concat, Expand, Pad, Tile ... and behind
+ * every numpy broadcast.
+ *
+ *     axes joined where memory allows:   (2,3,4) contiguous -> (24)     [N,C,H,W] + [C,1,1] -> [N,C,HW] + [1,C,1]
+ */
+#include <string.h>
+
+#include "src/ops/family.h"
+
+typedef struct Axis {
+    int64_t n, to, from;
+} Axis;
+
+/* n elements, any strides; the switch is outside the loops so that each of them vectorises. */
+#define COPY_ROW(T)                                                                                                    \
+    do {                                                                                                               \
+        T *y = (T *)to;                                                                                                \
+        const T *x = (const T *)from;                                                                                  \
+        if (to_step == 1 && from_step == 0)                                                                            \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                y[i] = *x;                                                                                             \
+        else if (to_step == 1)                                                                                         \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                y[i] = x[i * from_step];                                                                               \
+        else                                                                                                           \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                y[i * to_step] = x[i * from_step];                                                                     \
+    } while (0)
+
+typedef struct Wide {
+    uint64_t a, b;
+} Wide;
+
+static void copy_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n, size_t bytes)
+{
+    if (to_step == 1 && from_step == 1) {
+        memcpy(to, from, (size_t)n * bytes);
+        return;
+    }
+    switch (bytes) {
+    case 1:
+        COPY_ROW(uint8_t);
+        break;
+    case 2:
+        COPY_ROW(uint16_t);
+        break;
+    case 4:
+        COPY_ROW(uint32_t);
+        break;
+    case 8:
+        COPY_ROW(uint64_t);
+        break;
+    default:
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + i * to_step * (int64_t)bytes, from + i * from_step * (int64_t)bytes, bytes);
+    }
+}
+
+/* A transposed plane in tiles, so that both sides stay in cache: axis `a` is contiguous in `from`, `b` in `to`. */
+static void copy_plane(char *to, const char *from, Axis a, Axis b, size_t bytes)
+{
+    enum { TILE = 32 };
+
+    for (int64_t i = 0; i < a.n; i += TILE)
+        for (int64_t k = 0; k < b.n; k += TILE) {
+            int64_t rows = MIN(TILE, a.n - i), columns = MIN(TILE, b.n - k);
+            for (int64_t r = 0; r < rows; r++)
+                copy_row(to + ((i + r) * a.to + k * b.to) * (int64_t)bytes, b.to,
+                         from + ((i + r) * a.from + k * b.from) * (int64_t)bytes, b.from, columns, bytes);
+        }
+}
+
+/* Drops axes of size 1 and joins neighbours that are one run on both sides. False when there is nothing to copy. */
+static bool join_axes(int rank, const int64_t *dims, const int64_t *to_strides, const int64_t *from_strides, Axis *ret,
+                      int *ret_rank)
+{
+    int n = 0;
+
+    for (int i = 0; i < rank; i++) {
+        Axis axis = {dims[i], to_strides[i], from_strides[i]};
+        if (axis.n == 0)
+            return false;
+        if (axis.n == 1)
+            continue;
+        if (n > 0 && ret[n - 1].to == axis.n * axis.to && ret[n - 1].from == axis.n * axis.from) {
+            axis.n *= ret[n - 1].n;
+            ret[n - 1] = axis;
+        } else {
+            ret[n++] = axis;
+        }
+    }
+    *ret_rank = n;
+    return true;
+}
+
+void strided_copy(void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides, int rank,
+                  const int64_t *dims, size_t bytes)
+{
+    Axis axes[TENSOR_MAX_RANK + 1];
+    int64_t index[TENSOR_MAX_RANK + 1] = {0};
+    int n, inner = 1, plane = -1;
+    const char *source = from;
+    char *target = to;
+
+    if (!join_axes(rank, dims, to_strides, from_strides, axes, &n))
+        return;
+    if (n == 0) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    /* The last axis reads with a jump: pair it with the axis that is contiguous in the source. */
+    if (axes[n - 1].from != 1 && axes[n - 1].from != 0)
+        for (int i = 0; i < n - 1; i++)
+            if (axes[i].from == 1)
+                plane = i;
+    if (plane >= 0) {
+        Axis axis = axes[plane];
+        for (int i = plane; i < n - 2; i++)
+            axes[i] = axes[i + 1];
+        axes[n - 2] = axis;
+        inner = 2;
+    }
+    for (;;) {
+        int i = n - inner - 1;
+        if (inner == 2)
+            copy_plane(target, source, axes[n - 2], axes[n - 1], bytes);
+        else
+            copy_row(target, axes[n - 1].to, source, axes[n - 1].from, axes[n - 1].n, bytes);
+        for (; i >= 0; i--) {
+            target += axes[i].to * (int64_t)bytes;
+            source += axes[i].from * (int64_t)bytes;
+            if (++index[i] < axes[i].n)
+                break;
+            target -= axes[i].to * axes[i].n * (int64_t)bytes;
+            source -= axes[i].from * axes[i].n * (int64_t)bytes;
+            index[i] = 0;
+        }
+        if (i < 0)
+            return;
+    }
+}
+
+void strided_fill(void *to, int64_t n, const void *element, size_t bytes)
+{
+    static const int64_t one = 1, zero = 0;
+
+    strided_copy(to, &one, element, &zero, 1, &n, bytes);
+}
+
+void row_major_strides(int rank, const int64_t *dims, int64_t *ret)
+{
+    for (int i = rank - 1; i >= 0; i--)
+        ret[i] = count_of(dims, i + 1, rank);
+}
+
+int64_t count_of(const int64_t *dims, int begin, int end)
+{
+    int64_t count = 1;
+
+    for (int i = begin; i < end; i++)
+        if (__builtin_mul_overflow(count, dims[i], &count))
+            return 0; /* only where another axis is empty: nothing will be visited */
+    return count;
+}
+
+bool odometer_next(int rank, const int64_t *dims, int64_t *index)
+{
+    for (int i = rank - 1; i >= 0; i--) {
+        if (++index[i] < dims[i])
+            return true;
+        index[i] = 0;
+    }
+    return false;
+}
+
+/* ---- broadcasting ------------------------------------------------------------------------------------------------ */
+
+Status broadcast_plan(const EvalCtx *ctx, const Tensor *const *in, int n, Broadcast *ret)
+{
+    Broadcast plan = {.n_in = n};
+
+    for (int k = 0; k < n; k++)
+        plan.out_rank = MAX(plan.out_rank, in[k]->rank);
+    for (int i = 0; i < plan.out_rank; i++) {
+        plan.out_dims[i] = 1;
+        for (int k = 0; k < n; k++) {
+            int own = i - (plan.out_rank - in[k]->rank);
+            int64_t size = own < 0 ? 1 : in[k]->dims[own];
+            if (size != 1 && plan.out_dims[i] != 1 && size != plan.out_dims[i])
+                return eval_error(ctx, CODE_MODEL, "shapes %s and %s do not broadcast",
+                                  tensor_shape_text(ctx->scratch, in[0]), tensor_shape_text(ctx->scratch, in[k]));
+            if (size != 1)
+                plan.out_dims[i] = size;
+        }
+    }
+    for (int i = 0; i < plan.out_rank; i++) {
+        int64_t steps[BROADCAST_MAX];
+        bool join = plan.rank > 0;
+        if (plan.out_dims[i] == 1)
+            continue;
+        for (int k = 0; k < n; k++) {
+            int own = i - (plan.out_rank - in[k]->rank);
+            bool spread = own < 0 || in[k]->dims[own] == 1;
+            steps[k] = spread ? 0 : count_of(in[k]->dims, own + 1, in[k]->rank);
+            join = join && plan.strides[k][plan.rank - 1] == steps[k] * plan.out_dims[i];
+        }
+        if (!join)
+            plan.rank++;
+        plan.dims[plan.rank - 1] = join ? plan.dims[plan.rank - 1] * plan.out_dims[i] : plan.out_dims[i];
+        for (int k = 0; k < n; k++)
+            plan.strides[k][plan.rank - 1] = steps[k];
+    }
+    if (plan.rank == 0) {
+        plan.rank = 1;
+        plan.dims[0] = 1;
+    }
+    *ret = plan;
+    return NULL;
+}
+
+void broadcast_run(const Broadcast *plan, const Tensor *const *in, void *out, size_t out_bytes, BroadcastRow row)
+{
+    int last = plan->rank - 1;
+    int64_t index[TENSOR_MAX_RANK] = {0}, step[BROADCAST_MAX] = {0};
+    const char *from[BROADCAST_MAX] = {NULL};
+    size_t bytes[BROADCAST_MAX] = {0};
+    char *to = out;
+
+    for (int i = 0; i < plan->rank; i++)
+        if (plan->dims[i] == 0)
+            return;
+    for (int k = 0; k < plan->n_in; k++) {
+        from[k] = in[k]->data;
+        bytes[k] = in[k]->dtype == DT_STRING ? sizeof(TensorString) : (size_t)dtype_bits(in[k]->dtype) / 8;
+        step[k] = plan->strides[k][last];
+    }
+    for (;;) {
+        const void *row_in[BROADCAST_MAX] = {from[0], from[1], from[2]};
+        int i = last - 1;
+        row(plan->dims[last], row_in, step, to);
+        to += plan->dims[last] * (int64_t)out_bytes;
+        for (; i >= 0; i--) {
+            bool wraps = ++index[i] == plan->dims[i];
+            for (int k = 0; k < plan->n_in; k++)
+                from[k] += plan->strides[k][i] * (int64_t)bytes[k] * (wraps ? 1 - plan->dims[i] : 1);
+            if (!wraps)
+                break;
+            index[i] = 0;
+        }
+        if (i < 0)
+            return;
+    }
+}

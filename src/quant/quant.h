@@ -1,0 +1,103 @@
+/* quant.h - the arithmetic of quantization: parameters, ranges, target profiles. Knows no images and no files of models.
+ *
+ *     real = scale * (q - zero_point)        q = clip(round_half_even(real / scale) + zero_point)
+ *
+ * Letters: C output channels, n elements.
+ */
+#ifndef QUANTIZE_QUANT_H
+#define QUANTIZE_QUANT_H
+
+#include "src/ir/ir.h"
+
+/* ---- qparams.c ------------------------------------------------------------------------------------------------------- */
+
+typedef struct QParams {
+    float scale;        /* > 0 */
+    int32_t zero_point;
+    DType dtype;        /* DT_UINT8 or DT_INT8 */
+} QParams;
+
+/* Least and greatest q of an 8-bit (or 16-, 32-bit) integer type. */
+void quant_limits(DType dtype, int32_t *ret_low, int32_t *ret_high);
+/* Asymmetric over the 8-bit type: range widened to hold 0 exactly. A range of zero width gives scale 1 (or the value's
+ * own magnitude so that it is exact). Never gives a scale that is zero, denormal or not finite. */
+QParams qparams_asymmetric(float low, float high, DType dtype);
+/* Symmetric int8, zero point 0, q in [-127, 127]: max_abs / 127. */
+QParams qparams_symmetric(float max_abs, DType dtype);
+int32_t quant_value(float x, QParams p); /* NaN gives the zero point */
+/* Quantizes n floats into 8-bit integers of p.dtype. */
+void quant_array(const float *x, int64_t n, QParams p, void *ret);
+void dequant_array(const void *q, int64_t n, QParams p, float *ret);
+
+/* ---- ranges.c: the range table - the one thing calib/ and passes/ share ------------------------------------------------ */
+
+/* What calibration saw of one value and what was made of it. */
+typedef struct Range {
+    const char *name;          /* of the value */
+    float observed_min, observed_max; /* finite elements only */
+    float low, high;           /* chosen range: low <= 0 <= high */
+    double clipped_share;      /* share of elements outside [low, high] */
+    double sqnr_db;            /* of the 8-bit asymmetric quantization over the histogram; 999 when exact */
+    int64_t elements;          /* seen */
+    int64_t not_finite;        /* NaN and infinities among them */
+} Range;
+
+typedef struct RangeTable RangeTable;
+RangeTable *ranges_new(void);
+void ranges_free(RangeTable *table); /* NULL is fine */
+void ranges_put(RangeTable *table, const Range *range); /* copies, the name too; replaces one of that name */
+const Range *ranges_get(const RangeTable *table, const char *name); /* NULL when absent */
+size_t ranges_count(const RangeTable *table);
+const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insertion */
+
+/* ---- histogram.c: counts over a grid that grows by powers of two --------------------------------------------------------- */
+
+/* H = HISTOGRAM_BINS / 2, w = 2^exponent. Bin H + k covers [k * w, (k + 1) * w), bin H - 1 - k is its mirror image
+ * (-(k + 1) * w, -k * w]. Doubling w merges pairs of bins exactly, and the final w depends on the greatest magnitude alone:
+ * counts are the same for any order of samples and any split over threads. Zeros are counted apart: they are exact under
+ * any parameters. */
+#define HISTOGRAM_BINS 8192
+typedef struct Histogram {
+    int exponent;            /* w = 2^exponent; meaningful once something non-zero was added */
+    bool empty;              /* nothing finite and non-zero yet */
+    float min, max;          /* of finite elements (0 included), when count > 0 */
+    int64_t count;           /* finite elements */
+    int64_t zeros;
+    int64_t not_finite;
+    uint64_t bins[HISTOGRAM_BINS];
+} Histogram;
+
+void histogram_init(Histogram *histogram);
+void histogram_add(Histogram *histogram, const float *x, int64_t n);
+void histogram_merge(Histogram *into, const Histogram *from);
+
+/* ---- choose.c: a range from a histogram ------------------------------------------------------------------------------------- */
+
+typedef enum RangeMethod { RANGE_MINMAX, RANGE_MSE } RangeMethod;
+/* Fills low, high, clipped_share and sqnr_db of `range` (and the observed part). MSE: the range with least expected squared
+ * error of asymmetric quantization, both ends searched (MQBench's observer). levels: 256 for 8 bits, 16 or 65536. */
+void range_choose(const Histogram *histogram, RangeMethod method, int levels, Range *range);
+
+/* ---- weights.c: quantized constant tensors ------------------------------------------------------------------------------------ */
+
+/* Symmetric int8 along `axis` (-1: per tensor) of a float weight. ret_q: same shape int8, ret_scales (C,) or (1,). scales given
+ * by max|w| / 127; a channel of zeros gets scale 1. min_scale (C,) or NULL: lower bounds, for the int32 bias guard. Both in arena. */
+MUST_USE Status weights_quantize(Arena *arena, const Tensor *weight, int axis, const float *min_scale, Tensor **ret_q,
+                                 Tensor **ret_scales, double *ret_sqnr_db);
+
+/* ---- targets.c: profiles as data ------------------------------------------------------------------------------------------------ */
+
+typedef struct Target {
+    const char *name;
+    const char *summary;
+    DType activation;            /* DT_UINT8 / DT_INT8 */
+    bool activation_symmetric;
+    bool bias_int32;
+    const char *const *integer_ops; /* ai.onnx ops that run in integers there, ended by NULL */
+} Target;
+
+const Target *target_find(const char *name); /* NULL when unknown */
+const char *const *target_names(void);
+bool target_runs(const Target *target, const char *op_type);
+
+#endif

@@ -1,0 +1,153 @@
+#!/bin/sh
+# run.sh QUANTIZE - the program as a user meets it: the main job on the demo, and every kind of bad input.
+#
+# Each case is one line: what it does, the exit code, a part of the message, and that no output is left behind.
+set -u
+quantize=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+demo=$(cd "$(dirname "$0")/../demo" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/quantize-cli-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0
+failed=0
+
+ok() { passed=$((passed + 1)); }
+bad() {
+    failed=$((failed + 1))
+    echo "FAILED $1"
+    sed 's/^/    /' err | head -n 5
+}
+
+# refuses NAME CODE PART ARGUMENT... : the program ends with CODE, says PART in one line, and leaves no output.
+refuses() {
+    name=$1 code=$2 part=$3
+    shift 3
+    "$quantize" "$@" -q >out 2>err
+    got=$?
+    if [ "$got" != "$code" ]; then
+        echo "exit $got, expected $code" >>err
+        bad "$name"
+    elif ! grep -qF -- "$part" err; then
+        echo "message lacks: $part" >>err
+        bad "$name"
+    elif [ "$(grep -c '^quantize: ' err)" -gt 2 ] || [ -e o.onnx ] || [ -e o.json ] || ls .o.* >/dev/null 2>&1; then
+        echo "more than one line, or an output was left" >>err
+        bad "$name"
+    else
+        ok
+    fi
+    rm -f o.onnx o.json .o.*
+}
+
+# holds NAME COMMAND...: the command succeeds.
+holds() {
+    name=$1
+    shift
+    if "$@" >out 2>err; then ok; else bad "$name"; fi
+}
+
+# ---- the main job ------------------------------------------------------------------------------------------------------
+
+glyphs=$demo/glyphs.onnx
+labels=$demo/eval_labels.txt
+holds "main job" "$quantize" "$glyphs" --calib "$demo/calib" --eval "$demo/eval" --labels "$labels" -o a.onnx --threads 1
+cp out table
+holds "the table names the files" grep -q a.onnx table
+holds "main job on two threads" "$quantize" "$glyphs" --calib "$demo/calib" --eval "$demo/eval" --labels "$labels" -o b.onnx --threads 2
+holds "same bytes for any thread count" cmp a.onnx b.onnx
+strip_run() { sed -e '/"timing":/,/}/d' -e '/"host":/,/}/d' -e 's/[ab]\.onnx/X.onnx/' "$1"; }
+strip_run a.json >a.stripped
+strip_run b.json >b.stripped
+holds "same report for any thread count" cmp a.stripped b.stripped
+holds "plain lines when stderr is no terminal" sh -c "! grep -q '$(printf '\r')' err"
+holds "int8 top-1 within 1.5 points on the demo" awk '/top-1/ { good = $6 <= 1.5 && $6 >= -1.5 } END { exit !good }' table
+holds "run prints a line a sample" sh -c "'$quantize' run a.onnx --input '$demo/eval' --samples 3 -q | grep -c : | grep -qx 3"
+holds "eval" "$quantize" eval a.onnx --data "$demo/eval" --labels "$labels"
+holds "compare" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval"
+holds "reference executor" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval" --samples 8 --executor reference
+holds "inspect" "$quantize" inspect "$glyphs"
+holds "simplify" "$quantize" simplify "$glyphs" -o s.onnx
+holds "dry run writes nothing" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' -o dry.onnx --dry-run --samples 4 && ! test -e dry.onnx"
+holds "list of passes" sh -c "'$quantize' --list-passes | grep -q fold_constants"
+holds "list of presets" sh -c "'$quantize' --list-presets | grep -q imagenet"
+holds "help" "$quantize" --help
+holds "version" "$quantize" --version
+holds "depfile" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' --samples 4 -o d.onnx --depfile d.d && grep -q 'd.onnx: ' d.d"
+
+# ---- usage -----------------------------------------------------------------------------------------------------------------
+
+refuses "unknown option" 2 "did you mean '--calib'" "$glyphs" --calip x -o o.onnx
+refuses "no calibration data" 2 "--calib" "$glyphs" -o o.onnx
+refuses "no model" 2 "no model" --calib "$demo/calib"
+refuses "option without value" 2 "needs" "$glyphs" --calib
+refuses "bad choice" 2 "takes" "$glyphs" --calib "$demo/calib" --method best -o o.onnx
+refuses "unknown preset" 2 "imagenet" "$glyphs" --calib "$demo/calib" --preset imagenett -o o.onnx
+refuses "unknown pass" 2 "fold_constants" "$glyphs" --calib "$demo/calib" --passes=-fold_constant -o o.onnx
+refuses "bad size" 2 "--size" "$glyphs" --calib "$demo/calib" --size 12 -o o.onnx
+cp "$glyphs" same.onnx
+refuses "output is the input" 2 "same.onnx" same.onnx --calib "$demo/calib" -o same.onnx
+holds "the input is unharmed" cmp same.onnx "$glyphs"
+refuses "memory limit" 6 "memory" "$glyphs" --calib "$demo/calib" -o o.onnx --max-memory 100K
+
+# ---- not a model -----------------------------------------------------------------------------------------------------------
+
+: >empty.onnx
+echo "this is a text about models" >text.onnx
+head -c 100000 /dev/urandom >random.onnx
+cp "$(find "$demo/calib" -type f | sort | head -n 1)" image.onnx
+refuses "no such model" 3 "nowhere.onnx" nowhere.onnx --calib "$demo/calib" -o o.onnx
+refuses "empty model" 3 "empty.onnx" empty.onnx --calib "$demo/calib" -o o.onnx
+refuses "text as model" 3 "text.onnx" text.onnx --calib "$demo/calib" -o o.onnx
+refuses "random bytes as model" 3 "random.onnx" random.onnx --calib "$demo/calib" -o o.onnx
+refuses "image as model" 3 "image.onnx" image.onnx --calib "$demo/calib" -o o.onnx
+refuses "folder as model" 3 "$demo" "$demo" --calib "$demo/calib" -o o.onnx
+size=$(wc -c <"$glyphs")
+i=0
+while [ $i -lt 200 ]; do
+    head -c $((size * i / 200)) "$glyphs" >cut.onnx
+    refuses "truncated at $i of 200" 3 "cut.onnx" cut.onnx --calib "$demo/calib" --samples 1 -o o.onnx
+    i=$((i + 1))
+done
+refuses "already quantized" 3 "already quantized" a.onnx --calib "$demo/calib" -o o.onnx
+
+# ---- data ------------------------------------------------------------------------------------------------------------------
+
+mkdir none texts mixed
+echo words >texts/a.txt
+echo more >texts/b.txt
+find "$demo/calib" -type f | sort | head -n 6 | while read -r file; do cp "$file" mixed/; done
+head -c 300 "$(find mixed -type f | sort | head -n 1)" >mixed/broken.png
+refuses "empty folder" 4 "none" "$glyphs" --calib none -o o.onnx
+refuses "folder of texts" 4 "texts" "$glyphs" --calib texts -o o.onnx
+refuses "no such folder" 4 "missing" "$glyphs" --calib missing -o o.onnx
+refuses "no label matches" 4 "label" "$glyphs" --calib mixed --labels texts/labels.txt -o o.onnx
+holds "one corrupt image among good ones" "$quantize" "$glyphs" --calib mixed -o m.onnx
+holds "the report names it" grep -q broken.png m.json
+
+# ---- outputs ---------------------------------------------------------------------------------------------------------------
+
+refuses "no such output folder" 7 "nowhere" "$glyphs" --calib mixed -o nowhere/o.onnx
+mkdir taken.onnx
+refuses "output is a folder" 7 "taken.onnx" "$glyphs" --calib mixed -o taken.onnx
+if [ -w /dev/full ]; then refuses "disk full" 7 "/dev/full" "$glyphs" --calib mixed -o /dev/full --report o.json; fi
+if [ "$(id -u)" != 0 ]; then
+    mkdir locked && chmod 555 locked
+    refuses "no permission" 7 "locked" "$glyphs" --calib mixed -o locked/o.onnx
+fi
+
+# Ctrl-C in the middle: 130, the old output unharmed, nothing half-written.
+echo "old" >kept.onnx
+"$quantize" "$glyphs" --calib "$demo/calib" --executor reference -o kept.onnx --report kept.json >out 2>err &
+pid=$!
+sleep 0.3
+kill -INT $pid 2>/dev/null
+wait $pid
+got=$?
+if [ "$got" = 130 ] && [ "$(cat kept.onnx)" = old ] && [ ! -e kept.json ] && ! ls .kept* >/dev/null 2>&1; then ok; else
+    echo "exit $got" >>err
+    ls -a >>err
+    bad "Ctrl-C"
+fi
+
+echo "command line: $passed passed, $failed failed"
+[ "$failed" = 0 ]

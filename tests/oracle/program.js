@@ -1,0 +1,64 @@
+// program.js - calls `quantize` and the probe, and reads the .npy files that `quantize run` writes.
+'use strict';
+
+const { spawnSync } = require('child_process');
+const fs = require('fs');
+const path = require('path');
+const npy = require('./npy');
+
+const ROOT = path.resolve(__dirname, '../..');
+const QUANTIZE = path.resolve(process.env.QUANTIZE || path.join(ROOT, 'quantize'));
+const PROBE = path.resolve(process.env.PROBE || path.join(ROOT, 'build/release/probe'));
+
+function call(program, args, cwd) {
+    const result = spawnSync(program, args.map(String), { cwd, encoding: 'utf8', maxBuffer: 1 << 28 });
+    if (result.error)
+        throw result.error;
+    if (result.status !== 0) {
+        const words = result.stderr.trim().split('\n').pop();
+        throw new Error(`${path.basename(program)} ended with ${result.status === null ? result.signal : result.status}: ${words}`);
+    }
+    return result.stdout;
+}
+
+const quantize = (args, cwd) => call(QUANTIZE, args, cwd);
+const probe = (args) => call(PROBE, args);
+
+// An empty folder, made anew.
+function freshFolder(folder) {
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.mkdirSync(folder, { recursive: true });
+    return folder;
+}
+
+const fileName = (sample, value) => `${sample}.${value}.npy`.replace(/[/:]/g, '_');
+
+// Samples whose first value `name` lies in the folder, sorted.
+function samplesIn(folder, name) {
+    const end = fileName('', name);
+    return fs.readdirSync(folder).filter((file) => file.endsWith(end)).map((file) => file.slice(0, -end.length)).sort();
+}
+
+// name -> tensor of one sample.
+function readTensors(folder, sample, names) {
+    return Object.fromEntries(names.map((name) => [name, npy.read(path.join(folder, fileName(sample, name)))]));
+}
+
+// "file index" lines -> [[file, index]]
+function readLabels(file) {
+    return fs.readFileSync(file, 'utf8').split('\n').map((line) => /^(.*\S)\s+(\d+)\s*$/.exec(line)).filter(Boolean)
+        .map((match) => [match[1], Number(match[2])]);
+}
+
+// The folder of data of a row; a list of labels becomes a folder of links to the files it names.
+function dataFolder(root, data, work) {
+    const source = path.join(root, data);
+    if (!source.endsWith('.txt'))
+        return source;
+    const folder = freshFolder(path.join(work, 'calib'));
+    for (const [file] of readLabels(source))
+        fs.symlinkSync(path.resolve(path.dirname(source), file), path.join(folder, file.replace(/\//g, '_')));
+    return folder;
+}
+
+module.exports = { ROOT, QUANTIZE, PROBE, quantize, probe, freshFolder, fileName, samplesIn, readTensors, readLabels, dataFolder };

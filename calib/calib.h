@@ -83,9 +83,9 @@ typedef struct DatasetOptions {
 typedef struct Dataset Dataset;
 /* `inputs` are the model's inputs to feed (plan_input order). Recognises images (one image input), .npy, .pb; with
  * several inputs a sample is a folder that holds input_0.pb (or .npy), input_1.pb ... (ONNX's test_data_set_N).
- * output_K.pb beside input_0.pb is left out. A folder that mixes kinds: the majority, and the warning says so. CODE_DATA
- * when nothing is readable, CODE_USAGE when an option does not fit the model's input. The values must outlive the
- * dataset. */
+ * output_K.pb beside input_0.pb is left out. A folder that mixes kinds: the majority, and the warning says so.
+ * CODE_DATA when nothing is readable, CODE_USAGE when an option does not fit the model's input. The values must outlive
+ * the dataset. */
 MUST_USE Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, const DatasetOptions *options,
                              Dataset **ret);
 void dataset_free(Dataset *dataset); /* NULL is fine */

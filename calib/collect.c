@@ -1,7 +1,7 @@
 /* collect.c - runs the model over the data and watches: one histogram a float value, ranges out of them.
  *
- *     samples ── team ── worker 0: Runner, histograms ──┐
- *                    └── worker 1: Runner, histograms ──┴── merged ── range_choose ── RangeTable
+ *     samples - team - worker 0: Runner, histograms -+
+ *                    - worker 1: Runner, histograms -+- merged - range_choose -> RangeTable
  *
  * Which worker takes which sample is chance; histograms do not care (see quant.h), skipped samples are kept by number,
  * so the result is the same for any team. Memory grows with the workers and the values of the model, never with the

@@ -1,6 +1,6 @@
 /* image.h - what the decoders and the resizer share inside calib/; the room's public face is calib.h.
  *
- *     bytes ── sniff (magic) ── decoder ── image_alloc (limits) ── pixels ── image_orient (EXIF) ──> Image
+ *     bytes - sniff (magic) - decoder - image_alloc (limits) - pixels - image_orient (EXIF) -> Image
  */
 #ifndef QUANTIZE_CALIB_IMAGE_H
 #define QUANTIZE_CALIB_IMAGE_H

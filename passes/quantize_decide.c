@@ -20,8 +20,8 @@
 typedef struct Decider {
     PassContext *context;
     QuantPlan *plan;
-    bool *leads;      /* by value id: a weighted integer op can be reached through ops that can run in integers */
-    bool *candidate;  /* by node id */
+    bool *leads;     /* by value id: a weighted integer op can be reached through ops that can run in integers */
+    bool *candidate; /* by node id */
 } Decider;
 
 static NodeDecision *decision_of(Decider *decider, const Node *node)
@@ -177,7 +177,8 @@ static bool by_integer(const Decider *decider, const Value *value)
 static bool can_absorb(const Decider *decider, const Node *node)
 {
     const Node *producer = node->in[0]->producer;
-    if (producer == NULL || value_only_user(node->in[0]) != node || quant_fate(decider->plan, producer) != FATE_INTEGER)
+    if (producer == NULL || value_only_user(node->in[0]) != node ||
+        quant_fate(decider->plan, producer) != FATE_INTEGER)
         return false;
     QuantKind kind = producer->def->quant.kind;
     return kind == QUANT_WEIGHTED || kind == QUANT_ELEMENTWISE;
@@ -287,7 +288,7 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
 static void describe(Decider *decider, const Node *node)
 {
     NodeDecision *decision = decision_of(decider, node);
-    decision->node = arena_strdup(decider->plan->arena, node->name[0] != '\0'      ? node->name
+    decision->node = arena_strdup(decider->plan->arena, node->name[0] != '\0'  ? node->name
                                                         : node->out[0] != NULL ? node->out[0]->name
                                                                                : "");
     decision->op_type = arena_strdup(decider->plan->arena, node->op_type);

@@ -18,7 +18,8 @@ static const double bias_limit = 1073741824.0; /* 2^30 */
 static Value *add_constant(Graph *graph, const char *base, const char *suffix, Tensor *tensor)
 {
     Model *model = graph->model;
-    return graph_add_constant(graph, model_fresh_name(model, arena_printf(model->arena, "%s%s", base, suffix)), tensor);
+    return graph_add_constant(graph, model_fresh_name(model, arena_printf(model->arena, "%s%s", base, suffix)),
+                              tensor);
 }
 
 /* Input i of the node reads `quantized` through a DQ of its own. axis -1: per tensor. */
@@ -90,7 +91,8 @@ static Status quantize_weighted(PassContext *context, Node *node)
 
     Tensor *q = NULL, *scales = NULL;
     NodeDecision *decision = &context->plan->nodes[node->id];
-    Status status = weights_quantize(context->model->arena, weight->constant, axis, least, &q, &scales, &decision->weight_sqnr_db);
+    Status status = weights_quantize(context->model->arena, weight->constant, axis, least, &q, &scales,
+                                     &decision->weight_sqnr_db);
     TRY(status_prefix(status, "%s", node_describe(node)));
     TRY(put_behind_dequantize(node, rule->weight, weight->name, q, scales, axis));
     if (bias != NULL)
@@ -118,10 +120,13 @@ static Status quantize_operand(PassContext *context, Node *node, int i)
 
     const char *base = node->in[i]->name;
     Value *before = node->in[i];
-    Value *in[3] = {add_constant(node->graph, base, "_quantized", q), add_constant(node->graph, base, "_scale", scale),
+    Value *in[3] = {add_constant(node->graph, base, "_quantized", q),
+                    add_constant(node->graph, base, "_scale", scale),
                     add_constant(node->graph, base, "_zero_point", zero)};
-    Value *out = graph_value(node->graph, model_fresh_name(context->model, arena_printf(arena, "%s_dequantized", base)));
-    TRY(ops_add_node(node->graph, node, "DequantizeLinear", "", arena_printf(arena, "%s_DequantizeLinear", base), 3, in, out, NULL));
+    Value *out =
+        graph_value(node->graph, model_fresh_name(context->model, arena_printf(arena, "%s_dequantized", base)));
+    TRY(ops_add_node(node->graph, node, "DequantizeLinear", "", arena_printf(arena, "%s_DequantizeLinear", base), 3,
+                     in, out, NULL));
     node_set_input(node, i, out);
     if (before->n_uses == 0 && before->n_outputs == 0 && !before->is_input)
         value_remove(before);

@@ -35,8 +35,8 @@ static void print_evaluation(const Options *options, const Evaluation *e, bool t
     if (two && e->classes)
         printf("agreement  %8.2f %%   same best class, %lld samples\n", e->agreement, (long long)e->samples);
     for (int i = 0; i < e->n_outputs; i++)
-        printf("SQNR       %8.1f dB  cosine %.6f, max difference %.4g, output '%s'\n", e->outputs[i].sqnr_db, e->outputs[i].cosine,
-               e->outputs[i].max_abs_diff, e->outputs[i].name);
+        printf("SQNR       %8.1f dB  cosine %.6f, max difference %.4g, output '%s'\n", e->outputs[i].sqnr_db,
+               e->outputs[i].cosine, e->outputs[i].max_abs_diff, e->outputs[i].name);
     (void)options;
 }
 
@@ -54,8 +54,8 @@ static Status evaluate_sides(const Options *options, Side sides[2], Evaluation *
     if (status == NULL)
         status = setup_dataset(options, sides[0].plan, &preprocess, options->data, options->samples, &dataset);
     if (status == NULL) {
-        console_note(options, "data: %lld samples (%s), %s [%s]", (long long)dataset_count(dataset), dataset_reader(dataset),
-                     dataset_describe(dataset), source);
+        console_note(options, "data: %lld samples (%s), %s [%s]", (long long)dataset_count(dataset),
+                     dataset_reader(dataset), dataset_describe(dataset), source);
         ProgressBar bar;
         progress_begin(&bar, "measuring", options);
         Progress progress = progress_hook(&bar);
@@ -87,7 +87,8 @@ static Status run_sides(const Options *options, const char *second, int *ret_exi
         status = evaluate_sides(options, sides, &evaluation);
     if (status == NULL) {
         print_evaluation(options, &evaluation, second != NULL);
-        double drop = evaluation.labelled > 0 ? evaluation.top1[0] - evaluation.top1[1] : 100.0 - evaluation.agreement;
+        double drop =
+            evaluation.labelled > 0 ? evaluation.top1[0] - evaluation.top1[1] : 100.0 - evaluation.agreement;
         if (second != NULL && !isnan(options->max_drop) && !(drop <= options->max_drop))
             *ret_exit = CODE_SHORT;
         evaluation_release(&evaluation);

@@ -10,7 +10,8 @@ static void print_values(const char *label, Value *const *values, int n, Arena *
         if (values[i]->constant != NULL && values[i]->is_input)
             continue; /* an initializer that an old exporter lists as an input too */
         const Type *type = &values[i]->type;
-        printf("%-8s %s: %s[%s]\n", label, values[i]->name, type->kind == TYPE_TENSOR ? dtype_name(type->dtype) : "not a tensor",
+        printf("%-8s %s: %s[%s]\n", label, values[i]->name,
+               type->kind == TYPE_TENSOR ? dtype_name(type->dtype) : "not a tensor",
                type->kind == TYPE_TENSOR ? shape_text(arena, &type->shape) : "");
     }
 }
@@ -30,9 +31,10 @@ static void print_model(Model *model, const ModelFacts *facts)
 {
     Arena *arena = arena_new();
     printf("model    %s\n", model->path);
-    printf("size     %llu bytes, %lld parameters, %lld multiply-accumulates a sample\n", (unsigned long long)facts->bytes,
-           (long long)facts->parameters, (long long)facts->macs);
-    printf("version  IR %lld, producer %s %s\n", (long long)model->ir_version, model->producer_name == NULL ? "" : model->producer_name,
+    printf("size     %llu bytes, %lld parameters, %lld multiply-accumulates a sample\n",
+           (unsigned long long)facts->bytes, (long long)facts->parameters, (long long)facts->macs);
+    printf("version  IR %lld, producer %s %s\n", (long long)model->ir_version,
+           model->producer_name == NULL ? "" : model->producer_name,
            model->producer_version == NULL ? "" : model->producer_version);
     for (int i = 0; i < model->n_opsets; i++)
         printf("opset    %s %lld\n", model->opsets[i].domain[0] == '\0' ? "ai.onnx" : model->opsets[i].domain,

@@ -72,8 +72,8 @@ static void print_top(const char *sample, const Tensor *output, int64_t k)
     printf("\n");
 }
 
-static Status run_sample(const Options *options, const Plan *plan, const char *sample, Runner *runner, const Tensor *inputs,
-                         Tensor *outputs)
+static Status run_sample(const Options *options, const Plan *plan, const char *sample, Runner *runner,
+                         const Tensor *inputs, Tensor *outputs)
 {
     if (options->save_inputs != NULL)
         TRY(write_tensors(options->save_inputs, sample, plan, plan_n_inputs(plan), plan_input, inputs));
@@ -125,8 +125,8 @@ static Status run_model(const Options *options, const Model *model)
     if (status == NULL)
         status = setup_dataset(options, plan, &preprocess, options->input, options->samples, &dataset);
     if (status == NULL) {
-        console_note(options, "data: %lld samples (%s), %s [%s]", (long long)dataset_count(dataset), dataset_reader(dataset),
-                     dataset_describe(dataset), source);
+        console_note(options, "data: %lld samples (%s), %s [%s]", (long long)dataset_count(dataset),
+                     dataset_reader(dataset), dataset_describe(dataset), source);
         Runner *runner = runner_new(plan, team);
         status = run_samples(options, plan, dataset, runner);
         runner_free(runner);

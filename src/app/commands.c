@@ -10,13 +10,18 @@
 #include <unistd.h>
 
 static const Command commands[] = {
-    {"", "MODEL.onnx --calib DIR", "the main job: calibrate, quantize, measure, write", COMMAND_QUANTIZE, 1, 1, command_quantize},
-    {"run", "MODEL.onnx --input FILE|DIR", "run a model on files and print what it answers", COMMAND_RUN, 1, 1, command_run},
-    {"eval", "MODEL.onnx --data DIR --labels FILE", "accuracy of one model on labelled data", COMMAND_EVAL, 1, 1, command_eval},
+    {"", "MODEL.onnx --calib DIR", "the main job: calibrate, quantize, measure, write", COMMAND_QUANTIZE, 1, 1,
+     command_quantize},
+    {"run", "MODEL.onnx --input FILE|DIR", "run a model on files and print what it answers", COMMAND_RUN, 1, 1,
+     command_run},
+    {"eval", "MODEL.onnx --data DIR --labels FILE", "accuracy of one model on labelled data", COMMAND_EVAL, 1, 1,
+     command_eval},
     {"compare", "A.onnx B.onnx --data DIR", "two models side by side: SQNR, cosine, agreement", COMMAND_COMPARE, 2, 2,
      command_compare},
-    {"inspect", "MODEL.onnx", "what is in a model: inputs, outputs, ops, sizes, MACs", COMMAND_INSPECT, 1, 1, command_inspect},
-    {"simplify", "MODEL.onnx -o OUT.onnx", "the simplification passes alone", COMMAND_SIMPLIFY, 1, 1, command_simplify},
+    {"inspect", "MODEL.onnx", "what is in a model: inputs, outputs, ops, sizes, MACs", COMMAND_INSPECT, 1, 1,
+     command_inspect},
+    {"simplify", "MODEL.onnx -o OUT.onnx", "the simplification passes alone", COMMAND_SIMPLIFY, 1, 1,
+     command_simplify},
 };
 
 const Command *const *command_list(void)

@@ -12,7 +12,8 @@
 
 void progress_begin(ProgressBar *bar, const char *label, const Options *options)
 {
-    *bar = (ProgressBar){.label = label, .terminal = isatty(STDERR_FILENO) != 0, .quiet = options->quiet, .started = clock_seconds()};
+    *bar = (ProgressBar){
+        .label = label, .terminal = isatty(STDERR_FILENO) != 0, .quiet = options->quiet, .started = clock_seconds()};
 }
 
 static void draw(const ProgressBar *bar)
@@ -24,8 +25,8 @@ static void draw(const ProgressBar *bar)
     for (int i = 0; i < BAR_WIDTH; i++)
         marks[i] = i < filled ? '#' : '-';
     marks[BAR_WIDTH] = '\0';
-    fprintf(stderr, "\r%s [%s] %lld/%lld  %.1f/s  %.0f s left ", bar->label, marks, (long long)bar->done, (long long)bar->total, rate,
-            rate > 0.0 ? (double)(bar->total - bar->done) / rate : 0.0);
+    fprintf(stderr, "\r%s [%s] %lld/%lld  %.1f/s  %.0f s left ", bar->label, marks, (long long)bar->done,
+            (long long)bar->total, rate, rate > 0.0 ? (double)(bar->total - bar->done) / rate : 0.0);
     fflush(stderr);
 }
 

@@ -31,13 +31,13 @@ typedef struct Work {
     const Labels *labels;
     const Progress *progress;
     int n_models, n_outputs;
-    Runner **runners;  /* [worker * 2 + model] */
-    Row *rows;         /* by sample */
-    PairSums *sums;    /* by sample * n_outputs + output */
+    Runner **runners; /* [worker * 2 + model] */
+    Row *rows;        /* by sample */
+    PairSums *sums;   /* by sample * n_outputs + output */
     bool classes;
     pthread_mutex_t lock;
     int64_t done;
-    Status failure;    /* the first that ends the run */
+    Status failure; /* the first that ends the run */
 } Work;
 
 /* Class scores: one row of at least two numbers, such as [1, C] or [1, C, 1, 1]. */
@@ -112,7 +112,8 @@ static void score(Work *work, int64_t sample, const Tensor *a, const Tensor *b)
 static Status run_sample(Work *work, int64_t sample, int worker)
 {
     Tensor *inputs = xcalloc((size_t)MAX(plan_n_inputs(work->plans[0]), 1), sizeof inputs[0]);
-    Tensor *outputs[2] = {xcalloc((size_t)work->n_outputs, sizeof(Tensor)), xcalloc((size_t)work->n_outputs, sizeof(Tensor))};
+    Tensor *outputs[2] = {xcalloc((size_t)work->n_outputs, sizeof(Tensor)),
+                          xcalloc((size_t)work->n_outputs, sizeof(Tensor))};
     Status status = dataset_load(work->dataset, sample, inputs);
     if (status_code(status) == CODE_DATA) {
         work->rows[sample].skipped = true;
@@ -174,7 +175,10 @@ static OutputScore output_score(const Work *work, int output, int64_t samples)
         total.error += row->error;
         total.max_diff = fmax(total.max_diff, row->max_diff);
     }
-    OutputScore result = {.name = plan_output(work->plans[0], output)->name, .sqnr_db = 999.0, .cosine = 1.0, .max_abs_diff = total.max_diff};
+    OutputScore result = {.name = plan_output(work->plans[0], output)->name,
+                          .sqnr_db = 999.0,
+                          .cosine = 1.0,
+                          .max_abs_diff = total.max_diff};
     if (isinf(total.max_diff))
         result.sqnr_db = -999.0;
     else if (total.error > 0.0)
@@ -219,14 +223,20 @@ static void sum_up(const Work *work, Evaluation *ret)
     }
 }
 
-Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team, const Progress *progress,
-                Evaluation *ret)
+Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team,
+                const Progress *progress, Evaluation *ret)
 {
     if (b != NULL && plan_n_outputs(a) != plan_n_outputs(b))
-        return status_new(CODE_MODEL, "the models have %d and %d outputs: they cannot be compared", plan_n_outputs(a), plan_n_outputs(b));
+        return status_new(CODE_MODEL, "the models have %d and %d outputs: they cannot be compared", plan_n_outputs(a),
+                          plan_n_outputs(b));
     int64_t n = dataset_count(dataset);
-    Work work = {.plans = {a, b}, .dataset = dataset, .labels = labels, .progress = progress, .n_models = b == NULL ? 1 : 2,
-                 .n_outputs = plan_n_outputs(a), .classes = true};
+    Work work = {.plans = {a, b},
+                 .dataset = dataset,
+                 .labels = labels,
+                 .progress = progress,
+                 .n_models = b == NULL ? 1 : 2,
+                 .n_outputs = plan_n_outputs(a),
+                 .classes = true};
     int workers = team == NULL ? 1 : team_size(team);
     work.runners = xcalloc((size_t)workers * 2, sizeof work.runners[0]);
     for (int w = 0; w < workers * 2; w++)
@@ -243,7 +253,8 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
     if (status == NULL && result.samples == 0)
         status = status_new(CODE_DATA, "none of the %lld samples could be read", (long long)n);
     if (status == NULL && labels != NULL && result.labelled == 0)
-        status = status_new(CODE_DATA, "no label matches a file of the data; lines are `file index`, file as in the folder");
+        status = status_new(CODE_DATA,
+                            "no label matches a file of the data; lines are `file index`, file as in the folder");
     for (int w = 0; w < workers * 2; w++)
         runner_free(work.runners[w]);
     free(work.runners);

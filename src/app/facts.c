@@ -20,7 +20,8 @@ typedef struct Counter {
 
 static void count_node(Counter *counter, const Node *node)
 {
-    const char *op = node->domain[0] == '\0' ? node->op_type : arena_printf(counter->arena, "%s::%s", node->domain, node->op_type);
+    const char *op =
+        node->domain[0] == '\0' ? node->op_type : arena_printf(counter->arena, "%s::%s", node->domain, node->op_type);
     size_t at = (size_t)(uintptr_t)map_get(counter->by_op, op);
     if (at == 0) {
         counter->ops = array_reserve(counter->ops, &counter->cap, counter->n + 1, sizeof counter->ops[0]);
@@ -65,7 +66,8 @@ static Status hash_file(const char *path, ModelFacts *facts)
 
 void facts_count(const Model *model, ModelFacts *ret)
 {
-    ModelFacts facts = {.ir_version = model->ir_version, .opset = model_opset(model, ""), .nodes = model_count_nodes(model)};
+    ModelFacts facts = {
+        .ir_version = model->ir_version, .opset = model_opset(model, ""), .nodes = model_count_nodes(model)};
     Counter counter = {.by_op = map_new(), .arena = arena_new()};
     graph_each(model->graph, count_graph, &counter);
     facts.parameters = counter.parameters;

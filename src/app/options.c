@@ -10,59 +10,69 @@
 typedef enum OptionKind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_NUMBER } OptionKind;
 
 typedef struct OptionRow {
-    const char *name;    /* without the dashes */
-    char letter;         /* short form, or 0 */
+    const char *name; /* without the dashes */
+    char letter;      /* short form, or 0 */
     OptionKind kind;
-    size_t offset;       /* in Options */
+    size_t offset; /* in Options */
     unsigned commands;
     const char *argument;
     const char *help;
     const char *choices; /* the words it takes, '|' between them; NULL: any text */
 } OptionRow;
 
-#define ALL (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_INSPECT | COMMAND_SIMPLIFY)
-#define DATA (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE)
-#define PASSES (COMMAND_QUANTIZE | COMMAND_SIMPLIFY)
+#define ALL       (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_INSPECT | COMMAND_SIMPLIFY)
+#define DATA      (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE)
+#define PASSES    (COMMAND_QUANTIZE | COMMAND_SIMPLIFY)
 #define AT(field) offsetof(Options, field)
 
 static const OptionRow rows[] = {
-    {"calib", 0, OPTION_TEXT, AT(calib), COMMAND_QUANTIZE, "DIR", "calibration data: images, .npy or TensorProto .pb", NULL},
-    {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN, "FILE", "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
+    {"calib", 0, OPTION_TEXT, AT(calib), COMMAND_QUANTIZE, "DIR", "calibration data: images, .npy or TensorProto .pb",
+     NULL},
+    {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN, "FILE",
+     "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
     {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE | COMMAND_COMPARE, "FILE",
      "JSON report to write (default: MODEL.int8.json here)", NULL},
-    {"target", 0, OPTION_TEXT, AT(target), COMMAND_QUANTIZE, "NAME", "where the model will run (default ort-x86)", "ort-x86"},
+    {"target", 0, OPTION_TEXT, AT(target), COMMAND_QUANTIZE, "NAME", "where the model will run (default ort-x86)",
+     "ort-x86"},
     {"external-data", 0, OPTION_TEXT, AT(external_data), PASSES, "WHEN", "weights in a file beside the model",
      "auto|always|never"},
-    {"depfile", 0, OPTION_TEXT, AT(depfile), COMMAND_QUANTIZE, "FILE", "Make dependencies of the output to write", NULL},
+    {"depfile", 0, OPTION_TEXT, AT(depfile), COMMAND_QUANTIZE, "FILE", "Make dependencies of the output to write",
+     NULL},
     {"input", 0, OPTION_TEXT, AT(input), COMMAND_RUN, "PATH", "a file or a folder of inputs", NULL},
-    {"save-inputs", 0, OPTION_TEXT, AT(save_inputs), COMMAND_RUN, "DIR", "write what the model is fed, preprocessed, as .npy", NULL},
+    {"save-inputs", 0, OPTION_TEXT, AT(save_inputs), COMMAND_RUN, "DIR",
+     "write what the model is fed, preprocessed, as .npy", NULL},
     {"data", 0, OPTION_TEXT, AT(data), COMMAND_EVAL | COMMAND_COMPARE, "DIR", "evaluation data", NULL},
-    {"eval", 0, OPTION_TEXT, AT(eval), COMMAND_QUANTIZE, "DIR", "evaluation data (default: the calibration data)", NULL},
+    {"eval", 0, OPTION_TEXT, AT(eval), COMMAND_QUANTIZE, "DIR", "evaluation data (default: the calibration data)",
+     NULL},
     {"labels", 0, OPTION_TEXT, AT(labels), DATA, "FILE", "lines `file index` for the evaluation data", NULL},
     {"max-drop", 0, OPTION_NUMBER, AT(max_drop), COMMAND_QUANTIZE | COMMAND_COMPARE, "POINTS",
      "exit 1 when top-1 (agreement without labels) drops by more", NULL},
     {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all)", NULL},
-    {"method", 0, OPTION_TEXT, AT(method), COMMAND_QUANTIZE, "NAME", "ranges: least squared error, or everything seen",
-     "mse|minmax"},
+    {"method", 0, OPTION_TEXT, AT(method), COMMAND_QUANTIZE, "NAME",
+     "ranges: least squared error, or everything seen", "mse|minmax"},
     {"preset", 0, OPTION_TEXT, AT(preset), DATA, "NAME", "preprocessing by name; see --list-presets", NULL},
     {"list-presets", 0, OPTION_FLAG, AT(list_presets), DATA, NULL, "show the presets and stop", NULL},
     {"preprocess", 0, OPTION_TEXT, AT(preprocess), DATA, "F.json", "preprocessing from a JSON file", NULL},
     {"size", 0, OPTION_TEXT, AT(size), DATA, "WxH", "size of the model's image input, when it is dynamic", NULL},
-    {"resize", 0, OPTION_TEXT, AT(resize), DATA, "HOW", "stretch, scale and crop the centre, or letterbox", "stretch|crop|pad"},
-    {"shorter", 0, OPTION_COUNT, AT(shorter), DATA, "N", "shorter side before a crop (default: size * 256 / 224)", NULL},
+    {"resize", 0, OPTION_TEXT, AT(resize), DATA, "HOW", "stretch, scale and crop the centre, or letterbox",
+     "stretch|crop|pad"},
+    {"shorter", 0, OPTION_COUNT, AT(shorter), DATA, "N", "shorter side before a crop (default: size * 256 / 224)",
+     NULL},
     {"pad-value", 0, OPTION_COUNT, AT(pad_value), DATA, "0..255", "grey level of the letterbox", NULL},
-    {"interp", 0, OPTION_TEXT, AT(interp), DATA, "HOW", "interpolation, antialiased", "nearest|bilinear|bicubic|area"},
+    {"interp", 0, OPTION_TEXT, AT(interp), DATA, "HOW", "interpolation, antialiased",
+     "nearest|bilinear|bicubic|area"},
     {"color", 0, OPTION_TEXT, AT(color), DATA, "ORDER", "channel order", "rgb|bgr|gray"},
     {"layout", 0, OPTION_TEXT, AT(layout), DATA, "ORDER", "layout of the input", "nchw|nhwc"},
     {"scale", 0, OPTION_NUMBER, AT(scale), DATA, "X", "value = (pixel * scale - mean) / std", NULL},
     {"mean", 0, OPTION_TEXT, AT(mean), DATA, "A,B,C", "mean of each channel", NULL},
     {"std", 0, OPTION_TEXT, AT(std), DATA, "A,B,C", "standard deviation of each channel", NULL},
-    {"no-simplify", 0, OPTION_FLAG, AT(no_simplify), PASSES, NULL, "leave the graph as it is (opset raising excepted)", NULL},
+    {"no-simplify", 0, OPTION_FLAG, AT(no_simplify), PASSES, NULL,
+     "leave the graph as it is (opset raising excepted)", NULL},
     {"passes", 0, OPTION_TEXT, AT(passes), PASSES, "-a,-b", "leave out passes; see --list-passes", NULL},
     {"list-passes", 0, OPTION_FLAG, AT(list_passes), PASSES, NULL, "show the passes and stop", NULL},
     {"print-after", 0, OPTION_TEXT, AT(print_after), PASSES, "PASS", "print the graph after a pass (stderr)", NULL},
-    {"executor", 0, OPTION_TEXT, AT(executor), DATA | COMMAND_SIMPLIFY, "WHICH", "oneDNN where it serves, or plain C loops",
-     "auto|reference"},
+    {"executor", 0, OPTION_TEXT, AT(executor), DATA | COMMAND_SIMPLIFY, "WHICH",
+     "oneDNN where it serves, or plain C loops", "auto|reference"},
     {"top", 0, OPTION_COUNT, AT(top), COMMAND_RUN, "K", "print the K greatest elements of the first output", NULL},
     {"threads", 0, OPTION_COUNT, AT(threads), DATA, "N", "threads (default: one for each core)", NULL},
     {"max-memory", 0, OPTION_TEXT, AT(max_memory), ALL, "2G", "upper bound for tensors; exit 6 beyond it", NULL},
@@ -76,7 +86,8 @@ static const OptionRow rows[] = {
 static const OptionRow *find_long(const Command *command, const char *name, size_t length)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if ((rows[i].commands & command->bit) != 0 && strlen(rows[i].name) == length && strncmp(rows[i].name, name, length) == 0)
+        if ((rows[i].commands & command->bit) != 0 && strlen(rows[i].name) == length &&
+            strncmp(rows[i].name, name, length) == 0)
             return &rows[i];
     return NULL;
 }
@@ -104,7 +115,8 @@ static Status unknown_option(const Command *command, const char *word)
     const char *space = command->name[0] == '\0' ? "" : " ";
     if (nearest != NULL)
         return status_new(CODE_USAGE, "unknown option '%s'; did you mean '--%s'?", word, nearest);
-    return status_new(CODE_USAGE, "unknown option '%s'; 'quantize%s%s --help' lists the options", word, space, command->name);
+    return status_new(CODE_USAGE, "unknown option '%s'; 'quantize%s%s --help' lists the options", word, space,
+                      command->name);
 }
 
 static bool is_choice(const char *choices, const char *word)
@@ -150,7 +162,9 @@ static Status parse_option(const Command *command, int argc, char **argv, int *a
     bool is_long = word[1] == '-';
     const char *equals = is_long ? strchr(word, '=') : NULL;
     size_t length = is_long ? (equals == NULL ? strlen(word + 2) : (size_t)(equals - word - 2)) : 1;
-    const OptionRow *row = is_long ? find_long(command, word + 2, length) : word[2] == '\0' ? find_short(command, word[1]) : NULL;
+    const OptionRow *row = is_long           ? find_long(command, word + 2, length)
+                           : word[2] == '\0' ? find_short(command, word[1])
+                                             : NULL;
     if (row == NULL)
         return unknown_option(command, word);
     ++*at;
@@ -189,16 +203,16 @@ Status options_parse(const Command *command, int argc, char **argv, Options *ret
     options.second_model = models[1];
     bool only_tells = options.help || options.version || options.list_passes || options.list_presets;
     if (n_models < command->min_models && !only_tells && argc > 0)
-        return status_new(CODE_USAGE, "no model given; usage: quantize %s%s%s", command->name, command->name[0] == '\0' ? "" : " ",
-                          command->arguments);
+        return status_new(CODE_USAGE, "no model given; usage: quantize %s%s%s", command->name,
+                          command->name[0] == '\0' ? "" : " ", command->arguments);
     *ret = options;
     return NULL;
 }
 
 void options_print_help(const Command *command)
 {
-    printf("usage: quantize %s%s%s [options]\n\n%s\n", command->name, command->name[0] == '\0' ? "" : " ", command->arguments,
-           command->summary);
+    printf("usage: quantize %s%s%s [options]\n\n%s\n", command->name, command->name[0] == '\0' ? "" : " ",
+           command->arguments, command->summary);
     if (command->name[0] == '\0') {
         printf("\nother commands (quantize COMMAND --help tells more):\n");
         for (const Command *const *other = command_list(); *other != NULL; other++)
@@ -210,11 +224,13 @@ void options_print_help(const Command *command)
         if ((rows[i].commands & command->bit) == 0)
             continue;
         char left[64];
-        snprintf(left, sizeof left, "%s%c%s--%s %s", rows[i].letter != 0 ? "-" : "  ", rows[i].letter != 0 ? rows[i].letter : ' ',
-                 rows[i].letter != 0 ? ", " : " ", rows[i].name, rows[i].argument == NULL ? "" : rows[i].argument);
+        snprintf(left, sizeof left, "%s%c%s--%s %s", rows[i].letter != 0 ? "-" : "  ",
+                 rows[i].letter != 0 ? rows[i].letter : ' ', rows[i].letter != 0 ? ", " : " ", rows[i].name,
+                 rows[i].argument == NULL ? "" : rows[i].argument);
         printf("  %-28s %s%s%s%s\n", left, rows[i].help, rows[i].choices == NULL ? "" : " (",
                rows[i].choices == NULL ? "" : rows[i].choices, rows[i].choices == NULL ? "" : ")");
     }
-    printf("\nexit: 0 done, 1 short of --max-drop, 2 usage, 3 model, 4 data, 5 op not supported, 6 memory, 7 cannot write, "
+    printf("\nexit: 0 done, 1 short of --max-drop, 2 usage, 3 model, 4 data, 5 op not supported, 6 memory, 7 cannot "
+           "write, "
            "130 interrupted\n");
 }

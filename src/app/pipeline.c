@@ -16,7 +16,7 @@ typedef struct Pipeline {
     Job job;
     Arena *arena;
     Team *team;
-    Model *model;          /* the float model, then the quantized one */
+    Model *model; /* the float model, then the quantized one */
     Preprocess preprocess;
     Dataset *calibration, *evaluation; /* evaluation may be the same object */
     Labels *labels;
@@ -26,7 +26,8 @@ typedef struct Pipeline {
 
 static void warn(Pipeline *p, const char *message)
 {
-    p->job.warnings = array_reserve(p->job.warnings, &p->job.cap_warnings, p->job.n_warnings + 1, sizeof p->job.warnings[0]);
+    p->job.warnings =
+        array_reserve(p->job.warnings, &p->job.cap_warnings, p->job.n_warnings + 1, sizeof p->job.warnings[0]);
     p->job.warnings[p->job.n_warnings++] = arena_strdup(p->arena, message);
     console_warn("%s", message);
 }
@@ -57,7 +58,8 @@ static Status choose_outputs(Pipeline *p)
         for (size_t k = 0; outputs[i] != NULL && k <= i; k++) {
             const char *other = k == i ? options->model : outputs[k];
             if (strcmp(outputs[i], other) == 0 || path_same_file(outputs[i], other))
-                return status_new(CODE_USAGE, "'%s' would be overwritten by another file of this job; name different files", other);
+                return status_new(
+                    CODE_USAGE, "'%s' would be overwritten by another file of this job; name different files", other);
         }
     if (options->dry_run)
         return NULL;
@@ -79,11 +81,10 @@ static Status check_quantizable(Pipeline *p)
     for (const Node *node = p->model->graph->first; node != NULL; node = node->next)
         if (strcmp(node->op_type, "QuantizeLinear") == 0 || strncmp(node->op_type, "QLinear", 7) == 0 ||
             strcmp(node->op_type, "DynamicQuantizeLinear") == 0 || strcmp(node->op_type, "MatMulInteger") == 0)
-            return status_new(CODE_MODEL, "%s: already quantized (%s); give the float model it was made from", p->job.options->model,
-                              node_describe(node));
+            return status_new(CODE_MODEL, "%s: already quantized (%s); give the float model it was made from",
+                              p->job.options->model, node_describe(node));
     return NULL;
 }
-
 
 static Status open_data(Pipeline *p, const Plan *plan)
 {
@@ -97,8 +98,8 @@ static Status open_data(Pipeline *p, const Plan *plan)
     p->job.data_description = dataset_describe(p->calibration);
     if (dataset_warning(p->calibration) != NULL)
         warn(p, dataset_warning(p->calibration));
-    console_note(options, "calibration data: %lld samples (%s), %s [%s]", (long long)dataset_count(p->calibration), p->job.data_reader,
-                 p->job.data_description, p->job.preprocess_source);
+    console_note(options, "calibration data: %lld samples (%s), %s [%s]", (long long)dataset_count(p->calibration),
+                 p->job.data_reader, p->job.data_description, p->job.preprocess_source);
     return NULL;
 }
 
@@ -121,7 +122,8 @@ static Status end_proof(Pipeline *p, const Plan *plan)
     const double tolerance = 1e-4;
     TRY(proof_end(plan, &p->job.proof));
     if (!(p->job.proof.max_relative_diff <= tolerance))
-        warn(p, arena_printf(p->arena, "simplification changed an output by %.2g of its greatest element; try --no-simplify",
+        warn(p, arena_printf(p->arena,
+                             "simplification changed an output by %.2g of its greatest element; try --no-simplify",
                              p->job.proof.max_relative_diff));
     return NULL;
 }
@@ -138,9 +140,9 @@ static Status collect(Pipeline *p, const Plan *plan)
         progress_end(&bar);
     p->job.seconds_calibration = clock_seconds() - bar.started;
     if (status == NULL && p->job.calibration.n_skipped > 0)
-        warn(p, arena_printf(p->arena, "%zu of %lld calibration files were skipped; the first: '%s': %s", p->job.calibration.n_skipped,
-                             (long long)dataset_count(p->calibration), p->job.calibration.skipped[0].file,
-                             p->job.calibration.skipped[0].reason));
+        warn(p, arena_printf(p->arena, "%zu of %lld calibration files were skipped; the first: '%s': %s",
+                             p->job.calibration.n_skipped, (long long)dataset_count(p->calibration),
+                             p->job.calibration.skipped[0].file, p->job.calibration.skipped[0].reason));
     return status;
 }
 
@@ -161,7 +163,8 @@ static Status quantize(Pipeline *p)
     PassOptions passes;
     TRY(setup_passes(p->job.options, p->arena, &passes));
     p->job.decisions = quant_plan_new(p->model);
-    Status status = passes_run(p->model, PASS_QUANTIZE, &passes, p->job.calibration.ranges, target_find(name), p->job.decisions, p->job.records);
+    Status status = passes_run(p->model, PASS_QUANTIZE, &passes, p->job.calibration.ranges, target_find(name),
+                               p->job.decisions, p->job.records);
     TRY(status_prefix(status, "%s: quantize", p->job.options->model));
     bool any = false;
     for (uint32_t id = 0; id < p->job.decisions->n_nodes; id++)
@@ -240,8 +243,8 @@ static void check_target_drop(Pipeline *p)
         warn(p, "--max-drop has nothing to judge by: the output is no class scores and there are no labels");
         *p->exit_code = CODE_SHORT;
     } else if (drop > allowed) {
-        warn(p, arena_printf(p->arena, "%s dropped by %.2f points, more than --max-drop %g", e->labelled > 0 ? "top-1" : "agreement", drop,
-                             allowed));
+        warn(p, arena_printf(p->arena, "%s dropped by %.2f points, more than --max-drop %g",
+                             e->labelled > 0 ? "top-1" : "agreement", drop, allowed));
         *p->exit_code = CODE_SHORT;
     }
 }
@@ -334,7 +337,8 @@ Status command_quantize(const Options *options, int *ret_exit)
         return NULL;
     }
     if (options->calib == NULL)
-        return status_new(CODE_USAGE, "no calibration data; give a folder of images, .npy or .pb files with --calib DIR");
+        return status_new(CODE_USAGE,
+                          "no calibration data; give a folder of images, .npy or .pb files with --calib DIR");
     Pipeline pipeline = {.arena = arena_new(), .exit_code = ret_exit};
     pipeline.job.options = options;
     pipeline.job.records = arena_array(pipeline.arena, pass_count(), sizeof(PassRecord));

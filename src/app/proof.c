@@ -17,7 +17,8 @@ static Status load_first(const Dataset *dataset, Tensor *ret_inputs)
         if (status_code(status) != CODE_DATA)
             return status;
         if (i + 1 == dataset_count(dataset))
-            return status_prefix(status, "none of the %lld samples can be read; the last", (long long)dataset_count(dataset));
+            return status_prefix(status, "none of the %lld samples can be read; the last",
+                                 (long long)dataset_count(dataset));
         status_free(status);
     }
     return status_new(CODE_DATA, "there are no samples");
@@ -25,7 +26,10 @@ static Status load_first(const Dataset *dataset, Tensor *ret_inputs)
 
 Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret)
 {
-    Proof proof = {.n_inputs = plan_n_inputs(plan), .n_outputs = plan_n_outputs(plan), .max_abs_diff = NAN, .max_relative_diff = NAN};
+    Proof proof = {.n_inputs = plan_n_inputs(plan),
+                   .n_outputs = plan_n_outputs(plan),
+                   .max_abs_diff = NAN,
+                   .max_relative_diff = NAN};
     proof.inputs = xcalloc((size_t)MAX(proof.n_inputs, 1), sizeof proof.inputs[0]);
     proof.outputs = xcalloc((size_t)MAX(proof.n_outputs, 1), sizeof proof.outputs[0]);
     Tensor *views = xcalloc((size_t)MAX(proof.n_outputs, 1), sizeof views[0]);

@@ -118,7 +118,8 @@ static void add_tensors(cJSON *root, const Job *job)
 
 static const char *fate_name(NodeFate fate)
 {
-    static const char *const names[] = {[FATE_FLOAT] = "float", [FATE_INTEGER] = "integer", [FATE_ABSORBED] = "absorbed"};
+    static const char *const names[] = {
+        [FATE_FLOAT] = "float", [FATE_INTEGER] = "integer", [FATE_ABSORBED] = "absorbed"};
     return names[fate];
 }
 
@@ -227,7 +228,8 @@ static void add_speed(cJSON *root, const Job *job)
     cJSON *object = cJSON_AddObjectToObject(root, "speed");
     add_count(object, "weighted_ops", shares.weighted);
     add_count(object, "weighted_ops_int8", shares.integer_weighted);
-    add_number(object, "share_of_macs_in_int8", shares.macs > 0 ? (double)shares.integer_macs / (double)shares.macs : NAN, 6);
+    add_number(object, "share_of_macs_in_int8",
+               shares.macs > 0 ? (double)shares.integer_macs / (double)shares.macs : NAN, 6);
 }
 
 static void add_run(cJSON *root, const Job *job)
@@ -297,14 +299,15 @@ static void print_accuracy(const Job *job)
 {
     const Evaluation *e = &job->evaluation;
     if (e->labelled > 0) {
-        printf("%-12s %11.2f %% %11.2f %%   drop %+.2f points, %lld labelled samples\n", "top-1", e->top1[0], e->top1[1],
-               e->top1[0] - e->top1[1], (long long)e->labelled);
+        printf("%-12s %11.2f %% %11.2f %%   drop %+.2f points, %lld labelled samples\n", "top-1", e->top1[0],
+               e->top1[1], e->top1[0] - e->top1[1], (long long)e->labelled);
         printf("%-12s %11.2f %% %11.2f %%\n", "top-5", e->top5[0], e->top5[1]);
     }
     if (e->classes)
         printf("%-12s %27.2f %%   same best class, %lld samples\n", "agreement", e->agreement, (long long)e->samples);
     for (int i = 0; i < e->n_outputs && i < 8; i++)
-        printf("%-12s %26.1f dB   cosine %.6f, output '%s'\n", "SQNR", e->outputs[i].sqnr_db, e->outputs[i].cosine, e->outputs[i].name);
+        printf("%-12s %26.1f dB   cosine %.6f, output '%s'\n", "SQNR", e->outputs[i].sqnr_db, e->outputs[i].cosine,
+               e->outputs[i].name);
     if (e->n_outputs > 8)
         printf("%-12s and %d more outputs in the report\n", "", e->n_outputs - 8);
 }
@@ -319,7 +322,8 @@ void report_print_table(const Job *job)
     printf("%-12s %13s %13s   ratio %.3f\n", "size", before, after, size_ratio(job));
     printf("%-12s %13d %13d\n", "nodes", job->input.nodes, job->output.nodes);
     print_accuracy(job);
-    printf("%-12s %d of %d weighted ops, %.1f %% of the multiply-accumulates\n", "in integers", shares.integer_weighted, shares.weighted,
+    printf("%-12s %d of %d weighted ops, %.1f %% of the multiply-accumulates\n", "in integers",
+           shares.integer_weighted, shares.weighted,
            shares.macs > 0 ? 100.0 * (double)shares.integer_macs / (double)shares.macs : 0.0);
     if (job->evaluated_on_calibration)
         printf("measured on the calibration data; --eval DIR --labels FILE measures on data of your own\n");

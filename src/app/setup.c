@@ -20,7 +20,8 @@ static Status add_numbers(cJSON *object, const char *key, const char *text)
         char *end = NULL;
         double value = strtod(at, &end);
         if (end == at || (*end != ',' && *end != '\0') || !isfinite(value))
-            return status_new(CODE_USAGE, "option '--%s' takes numbers with commas between them, not '%s'", key, text);
+            return status_new(CODE_USAGE, "option '--%s' takes numbers with commas between them, not '%s'", key,
+                              text);
         cJSON_AddItemToArray(array, cJSON_CreateNumber(value));
         if (*end == '\0')
             break;
@@ -88,14 +89,16 @@ static Status apply_file(const char *path, Preprocess *p)
 {
     FileMap file;
     TRY(file_map(path, CODE_USAGE, &file));
-    char *text = xprintf("%.*s", (int)MIN(file.size, (size_t)1 << 20), file.data == NULL ? "" : (const char *)file.data);
+    char *text =
+        xprintf("%.*s", (int)MIN(file.size, (size_t)1 << 20), file.data == NULL ? "" : (const char *)file.data);
     file_unmap(&file);
     Status status = preprocess_update_json(text, path, p);
     free(text);
     return status;
 }
 
-Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret, const char **ret_source)
+Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret,
+                        const char **ret_source)
 {
     Preprocess p = preprocess_default();
     const char *source = "";
@@ -109,7 +112,8 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
         const char *nearest = preset == NULL ? text_nearest(options->preset, preset_names()) : NULL;
         if (preset == NULL)
             return status_new(CODE_USAGE, "unknown preset '%s'%s%s%s; --list-presets shows them", options->preset,
-                              nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+                              nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                              nearest == NULL ? "" : "'?");
         p = preset->preprocess;
         source = arena_printf(arena, "preset '%s'", preset->name);
     }
@@ -128,11 +132,11 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
 
 /* ---- the rest --------------------------------------------------------------------------------------------------------------- */
 
-Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path, int64_t max_samples,
-                     Dataset **ret)
+Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
+                     int64_t max_samples, Dataset **ret)
 {
     (void)options;
-    DatasetOptions dataset_options = {.preprocess = *preprocess, .max_samples = max_samples};
+    DatasetOptions dataset_options = {.preprocess = *preprocess, .max_samples = max_samples, .read_pb = onnx_read_tensor};
     int n = plan_n_inputs(plan);
     const Value **inputs = xcalloc((size_t)MAX(n, 1), sizeof inputs[0]);
     for (int i = 0; i < n; i++)
@@ -150,7 +154,8 @@ Status setup_method(const Options *options, RangeMethod *ret)
 
 Status setup_plan(const Options *options, const Model *model, Plan **ret)
 {
-    PlanOptions plan_options = {.reference = options->executor != NULL && strcmp(options->executor, "reference") == 0};
+    PlanOptions plan_options = {.reference =
+                                    options->executor != NULL && strcmp(options->executor, "reference") == 0};
     return status_prefix(plan_new(model, &plan_options, ret), "%s: plan", model->path);
 }
 
@@ -166,8 +171,9 @@ static void print_model(void *context, const Pass *pass, const Model *model)
 static Status unknown_pass(const char *name)
 {
     const char *nearest = text_nearest(name, pass_names());
-    return status_new(CODE_USAGE, "unknown pass '%s'%s%s%s; --list-passes shows them", name, nearest == NULL ? "" : "; did you mean '",
-                      nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+    return status_new(CODE_USAGE, "unknown pass '%s'%s%s%s; --list-passes shows them", name,
+                      nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                      nearest == NULL ? "" : "'?");
 }
 
 /* "-a,-b": the passes left out. All are on, so "+a" only checks the name. */
@@ -208,7 +214,8 @@ Status setup_simplify(const Options *options, Model *model, PassRecord *records)
     if (status == NULL)
         status = passes_run(model, PASS_SIMPLIFY, &passes, NULL, NULL, NULL, records);
     arena_free(arena);
-    return status == NULL || status_code(status) == CODE_USAGE ? status : status_prefix(status, "%s: simplify", model->path);
+    return status == NULL || status_code(status) == CODE_USAGE ? status
+                                                               : status_prefix(status, "%s: simplify", model->path);
 }
 
 /* "2G", "512M", "1000000" */
@@ -223,9 +230,11 @@ Status setup_memory(const Options *options)
     char *end = NULL;
     double value = strtod(options->max_memory, &end);
     for (size_t i = 0; i < COUNT_OF(units); i++)
-        if (end != options->max_memory && *end == units[i].letter && (*end == '\0' || end[1] == '\0') && value >= 1.0 && value < 1e12) {
+        if (end != options->max_memory && *end == units[i].letter && (*end == '\0' || end[1] == '\0') &&
+            value >= 1.0 && value < 1e12) {
             memory_set_limit((size_t)ldexp(value, units[i].shift));
             return NULL;
         }
-    return status_new(CODE_USAGE, "option '--max-memory' takes a size such as 2G or 512M, not '%s'", options->max_memory);
+    return status_new(CODE_USAGE, "option '--max-memory' takes a size such as 2G or 512M, not '%s'",
+                      options->max_memory);
 }

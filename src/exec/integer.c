@@ -68,7 +68,7 @@ typedef struct Edge {
 typedef struct Group {
     Arena *arena;
     const Node *node;
-    Edge *inputs; /* n_in; quantized is NULL for an input that is not behind a DQ */
+    Edge *inputs;      /* n_in; quantized is NULL for an input that is not behind a DQ */
     Node **quantizers; /* n_out */
     Edge *outputs;
     Node *absorbed; /* Relu or Clip between the op and its Q, or NULL */
@@ -112,7 +112,9 @@ static bool read_edge(Arena *arena, const Node *node, Value *quantized, Edge *re
         return false;
     if (node_int(node, "block_size", 0) != 0)
         return false;
-    DType dtype = zero != NULL ? zero->constant->dtype : node_is(node, "QuantizeLinear") ? DT_UINT8 : element_type(quantized);
+    DType dtype = zero != NULL                      ? zero->constant->dtype
+                  : node_is(node, "QuantizeLinear") ? DT_UINT8
+                                                    : element_type(quantized);
     if (zero == NULL)
         zero = make_zero(arena, dtype, scale);
     *ret = (Edge){quantized, scale, zero};
@@ -263,8 +265,7 @@ static bool group_fits(const Group *group, Form form)
     switch (form) {
     case FORM_CONV:
     case FORM_MATMUL:
-    case FORM_GEMM:
-        return is_weighted_group(group, form);
+    case FORM_GEMM: return is_weighted_group(group, form);
     case FORM_BINARY:
     case FORM_UNARY:
     case FORM_CONCAT:

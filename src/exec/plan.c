@@ -169,10 +169,11 @@ static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
     for (int s = 0; s < graph_plan->n_steps; s++) {
         const Node *node = graph_plan->steps[s].node;
         if (graph_plan->steps[s].def == NULL || graph_plan->steps[s].def->eval == NULL)
-            return node_error(node, CODE_UNSUPPORTED,
-                              "op '%s' of domain '%s' (opset %d) cannot be executed; cut the model before it or replace it "
-                              "by standard ops",
-                              node->op_type, node->domain[0] == '\0' ? "ai.onnx" : node->domain, node->opset);
+            return node_error(
+                node, CODE_UNSUPPORTED,
+                "op '%s' of domain '%s' (opset %d) cannot be executed; cut the model before it or replace it "
+                "by standard ops",
+                node->op_type, node->domain[0] == '\0' ? "ai.onnx" : node->domain, node->opset);
     }
     find_last_readers(builder, graph_plan);
     *ret = graph_plan;

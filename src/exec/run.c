@@ -19,7 +19,8 @@ typedef struct Buffer {
 
 typedef struct Slot {
     Tensor tensor;
-    Buffer *buffer; /* NULL: the data belongs to someone else (input of the run, constant) or is owned by the tensor */
+    Buffer
+        *buffer; /* NULL: the data belongs to someone else (input of the run, constant) or is owned by the tensor */
     bool full;
 } Slot;
 
@@ -49,7 +50,8 @@ static Buffer *take_free_buffer(Runner *runner, size_t bytes)
 {
     Buffer **best = NULL;
     for (Buffer **link = &runner->free_buffers; *link != NULL; link = &(*link)->next)
-        if ((*link)->bytes >= bytes && (*link)->bytes / 2 <= bytes + 4096 && (best == NULL || (*link)->bytes < (*best)->bytes))
+        if ((*link)->bytes >= bytes && (*link)->bytes / 2 <= bytes + 4096 &&
+            (best == NULL || (*link)->bytes < (*best)->bytes))
             best = link;
     if (best == NULL)
         return NULL;
@@ -223,8 +225,8 @@ static Status give_away(Runner *runner, const Value *value, Tensor *ret)
     return tensor_copy(ret, tensor);
 }
 
-static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs, Tensor *ret,
-                            int n_ret)
+static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs,
+                            Tensor *ret, int n_ret)
 {
     Runner *runner = (Runner *)host;
     const Step *step = ((Call *)ctx)->step;
@@ -233,8 +235,9 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
         if (step->inner[i]->graph == graph)
             plan = step->inner[i];
     if (plan == NULL || n_inputs != graph->n_inputs || n_ret != graph->n_outputs)
-        return node_error(ctx->node, CODE_MODEL, "inner graph '%s' has %d inputs and %d outputs, the op gives %d and takes %d",
-                          graph->name, graph->n_inputs, graph->n_outputs, n_inputs, n_ret);
+        return node_error(ctx->node, CODE_MODEL,
+                          "inner graph '%s' has %d inputs and %d outputs, the op gives %d and takes %d", graph->name,
+                          graph->n_inputs, graph->n_outputs, n_inputs, n_ret);
     for (int i = 0; i < n_inputs; i++) {
         Slot *slot = &runner->slots[graph->inputs[i]->id];
         *slot = (Slot){.tensor = inputs[i], .full = true};
@@ -304,8 +307,15 @@ static Status run_step(Runner *runner, Step *step)
 
     const Tensor **in = arena_array(runner->scratch, (size_t)node->n_in, sizeof in[0]);
     Call call = {
-        .ctx = {.node = node, .def = step->def, .n_in = node->n_in, .n_out = node->n_out, .in = in, .scratch = runner->scratch,
-                .team = runner->team, .reference = runner->plan->options.reference, .host = &runner->host},
+        .ctx = {.node = node,
+                .def = step->def,
+                .n_in = node->n_in,
+                .n_out = node->n_out,
+                .in = in,
+                .scratch = runner->scratch,
+                .team = runner->team,
+                .reference = runner->plan->options.reference,
+                .host = &runner->host},
         .step = step,
         .out_buffers = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Buffer *)),
     };

@@ -2,8 +2,9 @@
  *
  *     depth row (c, kd, kh, kw), column o  ->  x[c][o * stride - pad + k * dilation], real zero in the padding
  *
- * No patch matrix of the whole image is ever made. The transposed form reads x where (o + pad - k * dilation) divides by the
- * stride and zero elsewhere: slow for great strides, plain to check. Formulas: ONNX Conv, ConvTranspose, ConvInteger.
+ * No patch matrix of the whole image is ever made. The transposed form reads x where (o + pad - k * dilation) divides
+ * by the stride and zero elsewhere: slow for great strides, plain to check. Formulas: ONNX Conv, ConvTranspose,
+ * ConvInteger.
  */
 #include "src/kernels/product.h"
 
@@ -69,8 +70,8 @@ static void load_run(const Convolution *conv, int64_t from, int64_t stride, int6
 }
 
 /* Part [w0, w0 + n) of an output row (od, oh) at a tap; plane: start of the input channel. */
-static void load_row(const Convolution *conv, int64_t plane, const Tap *tap, int64_t od, int64_t oh, int64_t w0, int64_t n,
-                     float *ret)
+static void load_row(const Convolution *conv, int64_t plane, const Tap *tap, int64_t od, int64_t oh, int64_t w0,
+                     int64_t n, float *ret)
 {
     const Window *window = conv->window;
     int64_t d = od * window->stride[0] - window->pad_begin[0] + tap->k[0] * window->dilation[0];
@@ -86,7 +87,8 @@ static void load_row(const Convolution *conv, int64_t plane, const Tap *tap, int
     if (begin >= end)
         return;
     int64_t first = begin * window->stride[2] - window->pad_begin[2] + tap->k[2] * window->dilation[2];
-    load_run(conv, plane + (d * window->in[1] + h) * window->in[2] + first, window->stride[2], end - begin, ret + begin - w0);
+    load_run(conv, plane + (d * window->in[1] + h) * window->in[2] + first, window->stride[2], end - begin,
+             ret + begin - w0);
 }
 
 /* Input place of output place o in the transposed form, -1 when there is none. */
@@ -98,8 +100,8 @@ static int64_t transposed_source(const Window *window, int d, int64_t o, int64_t
     return at / window->stride[d];
 }
 
-static void load_transposed_row(const Convolution *conv, int64_t plane, const Tap *tap, int64_t od, int64_t oh, int64_t w0,
-                                int64_t n, float *ret)
+static void load_transposed_row(const Convolution *conv, int64_t plane, const Tap *tap, int64_t od, int64_t oh,
+                                int64_t w0, int64_t n, float *ret)
 {
     const Window *window = conv->window;
     int64_t d = transposed_source(window, 0, od, tap->k[0]), h = transposed_source(window, 1, oh, tap->k[1]);
@@ -217,15 +219,17 @@ void conv_float(Team *team, const Window *window, const float *x, const float *w
     run(team, &conv);
 }
 
-void conv_transpose_float(Team *team, const Window *window, const float *x, const float *weight, const float *bias, float *y)
+void conv_transpose_float(Team *team, const Window *window, const float *x, const float *weight, const float *bias,
+                          float *y)
 {
     Convolution conv = {.window = window, .x_type = KERNEL_FLOAT, .weight_type = KERNEL_FLOAT, .x = x, .weight = weight,
                         .bias = bias, .y = y, .transposed = true};
     run(team, &conv);
 }
 
-void conv_int(Team *team, const Window *window, KernelType x_type, const void *x, int32_t x_zero, KernelType weight_type,
-              const void *weight, const int32_t *weight_zero, int64_t weight_zeros, int32_t *acc)
+void conv_int(Team *team, const Window *window, KernelType x_type, const void *x, int32_t x_zero,
+              KernelType weight_type, const void *weight, const int32_t *weight_zero, int64_t weight_zeros,
+              int32_t *acc)
 {
     Convolution conv = {.window = window, .x_type = x_type, .weight_type = weight_type, .x = x, .weight = weight,
                         .x_zero = x_zero, .weight_zero = weight_zero, .weight_zeros = weight_zeros, .acc = acc};

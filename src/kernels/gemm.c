@@ -1,4 +1,5 @@
-/* gemm.c - reference matrix products over matrices of any strides: transposed or not, float or 8-bit with zero points. */
+/* gemm.c - reference matrix products over matrices of any strides: transposed or not, float or 8-bit with zero
+ * points. */
 #include "src/kernels/product.h"
 
 #include <string.h>
@@ -12,7 +13,8 @@ typedef struct Gemm {
 } Gemm;
 
 /* n elements `stride` apart from element `from` on, as floats less the zero point; ret with its own stride. */
-static void load(const Matrix *matrix, int64_t from, int64_t stride, int64_t n, int32_t zero, float *ret, int64_t ret_stride)
+static void load(const Matrix *matrix, int64_t from, int64_t stride, int64_t n, int32_t zero, float *ret,
+                 int64_t ret_stride)
 {
     if (matrix->type == KERNEL_FLOAT) {
         const float *data = (const float *)matrix->data + from;
@@ -82,13 +84,15 @@ static void make_product(const void *context, int64_t index, Product *ret)
         ret->out = gemm->c + index * gemm->m * gemm->n;
 }
 
-void gemm_float(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, float *c)
+void gemm_float(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b,
+                float *c)
 {
     Gemm gemm = {m, n, k, a, b, pairs, c, NULL};
     product_run(team, batch, make_product, &gemm);
 }
 
-void gemm_int(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, int32_t *c)
+void gemm_int(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b,
+              int32_t *c)
 {
     Gemm gemm = {m, n, k, a, b, pairs, NULL, c};
     product_run(team, batch, make_product, &gemm);

@@ -1,8 +1,10 @@
 /* kernels.h - raw number crunching on plain buffers: the reference loops and, beside each, the adapter to oneDNN.
  *
- * Buffers are dense and row-major in ONNX's layouts: activations N C D1..Dk, weights M C/g K1..Kk. Nothing here knows nodes.
- * The reference is the oracle of the fast path and what runs where oneDNN declines. Sums are taken in one fixed order, so
- * results do not depend on the size of the team.
+ * Buffers are dense and row-major in ONNX's layouts: activations N C D1..Dk, weights M C/g K1..Kk. Nothing here knows
+ * nodes. The reference is the oracle of the fast path and what runs where oneDNN declines. It takes sums in one fixed
+ * order, so its results do not depend on the size of the team. oneDNN's integers do not either; its float convolutions
+ * may differ in the last bits between one thread and several, which is why calibration and evaluation give each sample
+ * one thread.
  */
 #ifndef QUANTIZE_KERNELS_H
 #define QUANTIZE_KERNELS_H
@@ -14,8 +16,8 @@
 /* What a buffer holds. */
 typedef enum KernelType { KERNEL_FLOAT, KERNEL_U8, KERNEL_S8, KERNEL_S32 } KernelType;
 
-/* Geometry of a convolution or a pooling window, every size checked by the caller. The arrays are always three long: a 1-D
- * or 2-D op stands at the end, with sizes 1 and pads 0 in front (window_init()). */
+/* Geometry of a convolution or a pooling window, every size checked by the caller. The arrays are always three long: a
+ * 1-D or 2-D op stands at the end, with sizes 1 and pads 0 in front (window_init()). */
 typedef struct Window {
     int space;                          /* k: 1..3 as the op states it */
     int64_t batch, channels_in, channels_out, groups;
@@ -24,29 +26,31 @@ typedef struct Window {
     int64_t pad_begin[KERNEL_MAX_SPACE], pad_end[KERNEL_MAX_SPACE];
 } Window;
 
-/* ---- window.c ------------------------------------------------------------------------------------------------------- */
+/* ---- window.c ---------------------------------------------------------------------------------------------------- */
 
 void window_init(Window *window, int space);          /* all zero bytes but sizes, strides and dilations of 1 */
 int64_t window_in_count(const Window *window);        /* elements of one input plane */
 int64_t window_out_count(const Window *window);       /* of one output plane */
 int64_t window_kernel_count(const Window *window);
-/* Outputs o in [*ret_begin, *ret_end) read inside the input at tap k of axis d: 0 <= o * stride - pad + k * dilation < in.
- * An empty range has begin == end. */
+/* Outputs o in [*ret_begin, *ret_end) read inside the input at tap k of axis d: 0 <= o * stride - pad + k * dilation <
+ * in. An empty range has begin == end. */
 void window_span(const Window *window, int d, int64_t k, int64_t *ret_begin, int64_t *ret_end);
 size_t kernel_type_bytes(KernelType type);
 
-/* ---- conv.c: reference convolutions ------------------------------------------------------------------------------------ */
+/* ---- conv.c: reference convolutions ------------------------------------------------------------------------------ */
 
 /* y (N, M, out) = x (N, C, in) * weight (M, C/g, kernel) + bias (M,) or NULL. */
 void conv_float(Team *team, const Window *window, const float *x, const float *weight, const float *bias, float *y);
 /* The transposed form: weight (C, M/g, kernel); the window is the op's own: out from in by stride * (in - 1) ... */
-void conv_transpose_float(Team *team, const Window *window, const float *x, const float *weight, const float *bias, float *y);
+void conv_transpose_float(Team *team, const Window *window, const float *x, const float *weight, const float *bias,
+                          float *y);
 /* acc (N, M, out) = sum (x - x_zero) * (weight - weight_zero[m]), exact, modulo 2^32; padding is real zero.
  * weight_zero: (1,) or (M,) by weight_zeros. */
-void conv_int(Team *team, const Window *window, KernelType x_type, const void *x, int32_t x_zero, KernelType weight_type,
-              const void *weight, const int32_t *weight_zero, int64_t weight_zeros, int32_t *acc);
+void conv_int(Team *team, const Window *window, KernelType x_type, const void *x, int32_t x_zero,
+              KernelType weight_type, const void *weight, const int32_t *weight_zero, int64_t weight_zeros,
+              int32_t *acc);
 
-/* ---- gemm.c: reference matrix products ----------------------------------------------------------------------------------- */
+/* ---- gemm.c: reference matrix products --------------------------------------------------------------------------- */
 
 /* A matrix in memory: element (i, j) at data[i * row + j * column]. */
 typedef struct Matrix {
@@ -57,13 +61,15 @@ typedef struct Matrix {
     int64_t zeros;
 } Matrix;
 
-/* c (m, n) = a (m, k) * b (k, n), row-major, `batch` of them: pairs[2 * i], pairs[2 * i + 1] are the element offsets of the
- * i-th a and b, NULL = 0. */
-void gemm_float(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, float *c);
+/* c (m, n) = a (m, k) * b (k, n), row-major, `batch` of them: pairs[2 * i], pairs[2 * i + 1] are the element offsets of
+ * the i-th a and b, NULL = 0. */
+void gemm_float(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b,
+                float *c);
 /* The same on integers: zero points subtracted, exact, modulo 2^32. */
-void gemm_int(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, int32_t *c);
+void gemm_int(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b,
+              int32_t *c);
 
-/* ---- requantize.c: int32 sums to 8 bits and 8-bit elementwise ops, with ONNX Runtime's rounding ------------------------- */
+/* ---- requantize.c: int32 sums to 8 bits and 8-bit elementwise ops, with ONNX Runtime's rounding ------------------ */
 
 /* Parameters of an 8-bit tensor: real = scale * (q - zero). */
 typedef struct Scale8 {
@@ -72,8 +78,8 @@ typedef struct Scale8 {
     int32_t zero;
 } Scale8;
 
-/* y = clamp(round_half_even((acc + bias) * multiplier)) + zero over planes (outer, channels, inner). multiplier: (1,) or
- * (channels,) by multipliers; bias (channels,) or NULL. */
+/* y = clamp(round_half_even((acc + bias) * multiplier)) + zero over planes (outer, channels, inner). multiplier: (1,)
+ * or (channels,) by multipliers; bias (channels,) or NULL. */
 void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner, const float *multiplier,
                 int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y);
 /* x / scale, clamped, rounded half to even, plus zero; NaN gives the least value. */
@@ -82,24 +88,27 @@ void quantize_floats(const float *x, int64_t n, Scale8 to, void *y);
 void quantize_floats_shifted(const float *x, int64_t n, Scale8 to, void *y);
 void dequantize_bytes(const void *x, int64_t n, Scale8 from, float *y);
 /* table[q as unsigned byte] of a unary function: quantize(f(dequantize(q))). */
-void table_build(Scale8 from, Scale8 to, float (*function)(float x, float parameter), float parameter, uint8_t table[256]);
+void table_build(Scale8 from, Scale8 to, float (*function)(float x, float parameter), float parameter,
+                 uint8_t table[256]);
 void table_apply(Team *team, const uint8_t table[256], const void *x, int64_t n, void *y);
 /* Rows of n elements; step 0 repeats the one element of that side. */
-void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
-                     Scale8 y_scale, void *y);
-void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
-                     Scale8 y_scale, void *y);
+void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+                     int64_t n, Scale8 y_scale, void *y);
+void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+                     int64_t n, Scale8 y_scale, void *y);
 /* Mean of each of `planes` planes of n elements; false when the ratio of scales is beyond what the runtime accepts. */
-bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale, void *y);
+bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale,
+                            void *y);
 /* Softmax of rows along an axis: x (outer, n, inner). */
 void qlinear_softmax(Team *team, const void *x, int64_t outer, int64_t n, int64_t inner, Scale8 x_scale, Scale8 y_scale,
                      void *y);
 
-/* ---- pool.c ------------------------------------------------------------------------------------------------------------------ */
+/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
 
 /* Greatest of each window; type FLOAT, U8 or S8. indices (like y) or NULL: position in x, counted in x's order, or with
  * column_major by columns inside a plane. */
-void pool_max(Team *team, const Window *window, KernelType type, const void *x, void *y, int64_t *indices, bool column_major);
+void pool_max(Team *team, const Window *window, KernelType type, const void *x, void *y, int64_t *indices,
+              bool column_major);
 /* Mean; include_pad counts padded places that lie inside the padded input. */
 void pool_average(Team *team, const Window *window, bool include_pad, const float *x, float *y);
 /* p-norm, p >= 1. */
@@ -109,31 +118,31 @@ void pool_global_average(Team *team, int64_t planes, int64_t n, const float *x, 
 void pool_global_max(Team *team, int64_t planes, int64_t n, KernelType type, const void *x, void *y);
 void pool_global_lp(Team *team, int64_t planes, int64_t n, int p, const float *x, float *y);
 
-/* ---- norm.c ------------------------------------------------------------------------------------------------------------------- */
+/* ---- norm.c ------------------------------------------------------------------------------------------------------ */
 
 /* y = x * scale[c] + shift[c] over (outer, channels, inner). */
 void norm_affine(Team *team, int64_t outer, int64_t channels, int64_t inner, const float *x, const float *scale,
                  const float *shift, float *y);
-/* Each row of n: (x - mean) / sqrt(variance + epsilon); mean and 1 / sqrt() go to ret_mean and ret_inverse (rows,) or NULL.
- * y may be x. */
+/* Each row of n: (x - mean) / sqrt(variance + epsilon); mean and 1 / sqrt() go to ret_mean and ret_inverse (rows,) or
+ * NULL. y may be x. */
 void norm_rows(Team *team, int64_t rows, int64_t n, float epsilon, const float *x, float *y, float *ret_mean,
                float *ret_inverse);
 /* Local response normalization over `size` neighbouring channels: x (outer, channels, inner). */
-void norm_lrn(Team *team, int64_t outer, int64_t channels, int64_t inner, int64_t size, float alpha, float beta, float bias,
-              const float *x, float *y);
+void norm_lrn(Team *team, int64_t outer, int64_t channels, int64_t inner, int64_t size, float alpha, float beta,
+              float bias, const float *x, float *y);
 /* x / |x|_p along the middle axis, p 1 or 2; a zero norm leaves zeros. */
 void norm_lp(Team *team, int64_t outer, int64_t n, int64_t inner, int p, const float *x, float *y);
 
-/* ---- softmax.c ----------------------------------------------------------------------------------------------------------------- */
+/* ---- softmax.c --------------------------------------------------------------------------------------------------- */
 
 typedef enum SoftmaxKind { SOFTMAX, LOG_SOFTMAX } SoftmaxKind;
 /* Along the middle axis of (outer, n, inner). */
 void softmax_float(Team *team, SoftmaxKind kind, int64_t outer, int64_t n, int64_t inner, const float *x, float *y);
 
-/* ---- onednn*.c: oneDNN. Each object is immutable and shared by threads; NULL means: not here, use the reference --------- */
+/* ---- onednn*.c: oneDNN. Each object is immutable and shared by threads; NULL means: not here, use the reference --- */
 
-/* How many threads oneDNN may use from here on in the calling thread. Objects are made for a number of threads and must be run
- * with it: set it before each ..._new(). */
+/* How many threads oneDNN may use from here on in the calling thread. Objects are made for a number of threads and must
+ * be run with it: set it before each ..._new(). */
 void fast_set_threads(int threads);
 
 /* A number type of oneDNN's jobs: what is quantized and how. */
@@ -144,11 +153,18 @@ typedef struct FastInt {
     int64_t multipliers;
 } FastInt;
 
+/* The packed forms of one constant weight, shared by the convolutions of all input sizes. Outlives them;
+ * thread-safe. */
+typedef struct FastPacks FastPacks;
+FastPacks *fast_packs_new(void);
+void fast_packs_free(void *packs); /* NULL is fine */
+
 typedef struct FastConv FastConv;
-/* weight as the op has it (M C/g K, transposed: C M/g K), read now; with keep_weight it may also be pointed at later on.
- * bias float (M,) or int32 (M,) in integer mode, or NULL, copied. integer NULL: x, y float. */
-FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer, const void *weight,
-                        bool keep_weight, const void *bias);
+/* weight as the op has it (M C/g K, transposed: C M/g K). With packs it is constant: packed into them, or pointed at
+ * where the layout is oneDNN's already. Without, it is copied. bias float (M,) or int32 (M,) in integer mode, or NULL,
+ * copied. integer NULL: x, y float. */
+FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer,
+                        const void *weight, FastPacks *packs, const void *bias);
 void fast_conv_free(void *conv); /* NULL is fine */
 size_t fast_conv_scratch(const FastConv *conv);
 /* False when it could not run; y may then be spoilt. scratch: 64-byte aligned. threads: what this call may use. */
@@ -162,9 +178,9 @@ typedef struct FastMatmulShape {
 } FastMatmulShape;
 #define FAST_MATMUL_MAX_RANK 6
 typedef struct FastMatmul FastMatmul;
-/* b non-NULL: constant, packed now. integer non-NULL: a u8 or s8, b s8. bias (n,), float or int32, or NULL, copied. */
-FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, const FastInt *integer, const void *b,
-                            const void *bias);
+/* integer non-NULL: a u8 or s8, b s8. bias (n,), float or int32, or NULL, copied. b is not packed beforehand: oneDNN
+ * copies pieces as it goes, which costs little, and a constant stays in memory once. */
+FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, const FastInt *integer, const void *bias);
 void fast_matmul_free(void *matmul);
 size_t fast_matmul_scratch(const FastMatmul *matmul);
 bool fast_matmul_run(const FastMatmul *matmul, int threads, const void *a, const void *b, void *c, void *scratch);
@@ -176,7 +192,8 @@ void fast_pool_free(void *pool);
 size_t fast_pool_scratch(const FastPool *pool);
 bool fast_pool_run(const FastPool *pool, int threads, const void *x, void *y, void *scratch);
 
-/* Whether integer products of u8 and s8 are exact on this CPU: without VNNI oneDNN adds pairs in 16 bits, saturating. */
+/* Whether integer products of u8 and s8 are exact on this CPU: without VNNI oneDNN adds pairs in 16 bits,
+ * saturating. */
 bool fast_integer_exact(void);
 /* Name of the implementation chosen, e.g. "brgconv:avx512_core_vnni"; for tests and reports. */
 const char *fast_conv_info(const FastConv *conv);

@@ -53,7 +53,8 @@ static void rows_row(void *context, int64_t row, int worker)
         norm->inverse[row] = (float)inverse;
 }
 
-/* One image: square sums over the channels c - (size - 1) / 2 ... c + size / 2 (both ends included, cut at the edges). */
+/* One image: square sums over the channels c - (size - 1) / 2 ... c + size / 2 (both ends included, cut at the
+ * edges). */
 static void lrn_plane(void *context, int64_t plane, int worker)
 {
     const Norm *norm = context;
@@ -107,8 +108,8 @@ void norm_rows(Team *team, int64_t rows, int64_t n, float epsilon, const float *
     team_run(team, rows, rows_row, &norm);
 }
 
-void norm_lrn(Team *team, int64_t outer, int64_t channels, int64_t inner, int64_t size, float alpha, float beta, float bias,
-              const float *x, float *y)
+void norm_lrn(Team *team, int64_t outer, int64_t channels, int64_t inner, int64_t size, float alpha, float beta,
+              float bias, const float *x, float *y)
 {
     Norm norm = {.channels = channels, .inner = inner, .size = size, .alpha = alpha, .beta = beta, .bias = bias, .x = x,
                  .y = y};

@@ -1,12 +1,13 @@
 /* onednn.c - engine, threads, reorders and the run of a oneDNN job; see onednn.h.
  *
- * Debian's oneDNN runs on OpenMP, whose team size belongs to the calling thread; it is set through libgomp's own function,
- * found at run time because we are not compiled with -fopenmp ourselves.
+ * Debian's oneDNN runs on OpenMP, whose team size belongs to the calling thread; it is set through libgomp's own
+ * function, found at run time because we are not compiled with -fopenmp ourselves.
  */
 #include "src/kernels/onednn.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ALIGN 64
@@ -86,9 +87,11 @@ dnnl_primitive_attr_t fast_attributes(const FastInt *integer, int channel_axis)
         good = dnnl_primitive_attr_set_output_scales(attributes, integer->multipliers, mask, integer->multiplier) ==
                dnnl_success;
         if (good && integer->x_zero != 0)
-            good = dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_SRC, 1, 0, &integer->x_zero) == dnnl_success;
+            good =
+                dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_SRC, 1, 0, &integer->x_zero) == dnnl_success;
         if (good && integer->y_zero != 0)
-            good = dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_DST, 1, 0, &integer->y_zero) == dnnl_success;
+            good =
+                dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_DST, 1, 0, &integer->y_zero) == dnnl_success;
     }
     if (!good) {
         dnnl_primitive_attr_destroy(attributes);
@@ -150,7 +153,8 @@ static bool run_reorder(const_dnnl_primitive_t reorder, const dnnl_memory_desc_t
                         const dnnl_memory_desc_t *to_desc, void *to)
 {
     static const bool owned[2] = {true, true};
-    dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, make_memory(from_desc, from)}, {DNNL_ARG_TO, make_memory(to_desc, to)}};
+    dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, make_memory(from_desc, from)},
+                                    {DNNL_ARG_TO, make_memory(to_desc, to)}};
     return execute(reorder, 2, arguments, owned);
 }
 
@@ -169,30 +173,99 @@ bool fast_edge(FastJob *job, const_dnnl_primitive_desc_t desc, int argument, boo
     return edge->reorder != NULL;
 }
 
-bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory_desc_t *plain, const void *data, bool keep)
+typedef struct Pack {
+    dnnl_memory_desc_t desc;
+    void *data;
+    struct Pack *next;
+} Pack;
+
+struct FastPacks {
+    pthread_mutex_t lock;
+    Pack *first;
+};
+
+FastPacks *fast_packs_new(void)
+{
+    FastPacks *packs = xcalloc(1, sizeof *packs);
+
+    pthread_mutex_init(&packs->lock, NULL);
+    return packs;
+}
+
+void fast_packs_free(void *packs)
+{
+    FastPacks *mine = packs;
+
+    if (mine == NULL)
+        return;
+    for (Pack *pack = mine->first, *next; pack != NULL; pack = next) {
+        next = pack->next;
+        memory_free(pack->data);
+        free(pack);
+    }
+    pthread_mutex_destroy(&mine->lock);
+    free(mine);
+}
+
+/* A packed copy of `plain` data in memory_alloc()'s; NULL when that fails. */
+static void *pack_copy(const dnnl_memory_desc_t *plain, void *data, const dnnl_memory_desc_t *inner)
+{
+    void *copy = NULL;
+    Status status = memory_alloc(dnnl_memory_desc_get_size(inner), &copy);
+
+    if (status != NULL) {
+        status_free(status);
+        return NULL;
+    }
+    dnnl_primitive_t reorder = make_reorder(plain, inner);
+    bool good = reorder != NULL && run_reorder(reorder, plain, data, inner, copy);
+    if (reorder != NULL)
+        dnnl_primitive_destroy(reorder);
+    if (good)
+        return copy;
+    memory_free(copy);
+    return NULL;
+}
+
+static void *find_pack(FastPacks *packs, const dnnl_memory_desc_t *plain, void *data, const dnnl_memory_desc_t *inner)
+{
+    void *found = NULL;
+
+    pthread_mutex_lock(&packs->lock);
+    for (Pack *pack = packs->first; pack != NULL && found == NULL; pack = pack->next)
+        if (dnnl_memory_desc_equal(&pack->desc, inner))
+            found = pack->data;
+    if (found == NULL) {
+        found = pack_copy(plain, data, inner);
+        if (found != NULL) {
+            Pack *pack = xcalloc(1, sizeof *pack);
+            *pack = (Pack){*inner, found, packs->first};
+            packs->first = pack;
+        }
+    }
+    pthread_mutex_unlock(&packs->lock);
+    return found;
+}
+
+bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory_desc_t *plain, const void *data,
+               FastPacks *packs)
 {
     const dnnl_memory_desc_t *inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, DNNL_ARG_WEIGHTS);
     void *readable = (void *)(uintptr_t)data; /* oneDNN's interface has no const memory; sources are only read */
+    void *packed;
 
     if (inner == NULL)
         return false;
-    if (keep && dnnl_memory_desc_equal(inner, plain)) {
-        job->weights = make_memory(plain, readable);
-        return job->weights != NULL;
-    }
-    Status status = memory_alloc(dnnl_memory_desc_get_size(inner), &job->weights_data);
-    if (status != NULL) {
-        status_free(status);
+    if (packs != NULL && dnnl_memory_desc_equal(inner, plain))
+        packed = readable;
+    else if (packs != NULL)
+        packed = find_pack(packs, plain, readable, inner);
+    else
+        packed = job->weights_data = pack_copy(plain, readable, inner);
+    if (packed == NULL)
         return false;
-    }
-    dnnl_primitive_t reorder = make_reorder(plain, inner);
-    if (reorder == NULL)
-        return false;
-    bool good = run_reorder(reorder, plain, readable, inner, job->weights_data);
-    dnnl_primitive_destroy(reorder);
-    if (good)
-        job->weights = make_memory(inner, job->weights_data);
-    return good && job->weights != NULL;
+    job->weights = make_memory(inner, packed);
+    return job->weights != NULL;
 }
 
 bool fast_bias(FastJob *job, const dnnl_memory_desc_t *desc, const void *data)
@@ -240,7 +313,8 @@ bool fast_run(const FastJob *job, int threads, void *const *data, void *scratch)
     fast_set_threads(threads);
     for (int i = 0; i < last; i++) {
         const FastEdge *edge = &job->edges[i];
-        if (edge->reorder != NULL && !run_reorder(edge->reorder, &edge->plain, data[i], &edge->inner, room + edge->offset))
+        if (edge->reorder != NULL &&
+            !run_reorder(edge->reorder, &edge->plain, data[i], &edge->inner, room + edge->offset))
             return false;
     }
     for (int i = 0; i <= last; i++, n++) {
@@ -254,7 +328,8 @@ bool fast_run(const FastJob *job, int threads, void *const *data, void *scratch)
     if (job->bias != NULL)
         arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, job->bias};
     owned[n] = true;
-    arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, make_memory(&job->scratchpad, room + job->scratchpad_offset)};
+    arguments[n++] =
+        (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, make_memory(&job->scratchpad, room + job->scratchpad_offset)};
     if (!execute(job->primitive, n, arguments, owned))
         return false;
     const FastEdge *out = &job->edges[last];

@@ -41,14 +41,16 @@ bool fast_plain(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, Kerne
 bool fast_channels_last(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type);
 /* The same sizes with the layout left to the primitive. */
 bool fast_any(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type);
-/* Attributes with a scratchpad of the user, output scales (mask bit `channel_axis`) and zero points of an integer job. */
+/* Attributes with a scratchpad of the user, output scales (mask bit `channel_axis`) and zero points of an integer
+ * job. */
 dnnl_primitive_attr_t fast_attributes(const FastInt *integer, int channel_axis);
 /* False for oneDNN's plain loops, which are no faster than ours. Fills job->info. */
 bool fast_worth_it(FastJob *job, const_dnnl_primitive_desc_t desc);
 /* Fills edge->inner from what the primitive chose for argument `argument` and makes its reorder. */
 bool fast_edge(FastJob *job, const_dnnl_primitive_desc_t desc, int argument, bool output);
-/* Packs plain weights into the layout the primitive chose; with `keep` a layout that is plain already is pointed at. */
-bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory_desc_t *plain, const void *data, bool keep);
+/* Packs plain weights into the layout the primitive chose; see fast_conv_new(). */
+bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory_desc_t *plain, const void *data,
+               FastPacks *packs);
 bool fast_bias(FastJob *job, const dnnl_memory_desc_t *desc, const void *data);
 /* Lays out the scratch and makes the primitive. */
 bool fast_finish(FastJob *job, const_dnnl_primitive_desc_t desc);

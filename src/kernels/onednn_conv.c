@@ -49,7 +49,8 @@ static void measure(const Window *window, Sizes *ret)
 }
 
 /* ONNX keeps (C, M/g, K) for a transposed convolution: the same sizes with two axes of the memory swapped. */
-static bool plain_weight(const Window *window, bool transposed, const Sizes *sizes, KernelType type, dnnl_memory_desc_t *ret)
+static bool plain_weight(const Window *window, bool transposed, const Sizes *sizes, KernelType type,
+                         dnnl_memory_desc_t *ret)
 {
     dnnl_dims_t strides;
     int first = window->groups > 1 ? 1 : 0;
@@ -66,7 +67,8 @@ static bool plain_weight(const Window *window, bool transposed, const Sizes *siz
         strides[d] = step;
         step *= sizes->weight[d];
     }
-    return dnnl_memory_desc_init_by_strides(ret, sizes->weight_rank, sizes->weight, fast_type(type), strides) == dnnl_success;
+    return dnnl_memory_desc_init_by_strides(ret, sizes->weight_rank, sizes->weight, fast_type(type), strides) ==
+           dnnl_success;
 }
 
 static dnnl_primitive_desc_t describe(bool transposed, KernelType x_type, const FastInt *integer, bool with_bias,
@@ -98,9 +100,9 @@ static dnnl_primitive_desc_t describe(bool transposed, KernelType x_type, const 
                dnnl_primitive_desc_create(&desc, &op, attributes, fast_engine(), NULL) == dnnl_success;
     } else {
         dnnl_convolution_desc_t op;
-        good = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_convolution_direct, &x, &weight,
-                                                          bias_desc, &y, sizes->stride, sizes->dilation, sizes->pad_begin,
-                                                          sizes->pad_end) == dnnl_success &&
+        good = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_convolution_direct, &x,
+                                                          &weight, bias_desc, &y, sizes->stride, sizes->dilation,
+                                                          sizes->pad_begin, sizes->pad_end) == dnnl_success &&
                dnnl_primitive_desc_create(&desc, &op, attributes, fast_engine(), NULL) == dnnl_success;
     }
     dnnl_primitive_attr_destroy(attributes);
@@ -109,12 +111,12 @@ static dnnl_primitive_desc_t describe(bool transposed, KernelType x_type, const 
 
 static bool is_empty(const Window *window)
 {
-    return window->batch == 0 || window->channels_in == 0 || window->channels_out == 0 || window_in_count(window) == 0 ||
-           window_out_count(window) == 0;
+    return window->batch == 0 || window->channels_in == 0 || window->channels_out == 0 ||
+           window_in_count(window) == 0 || window_out_count(window) == 0;
 }
 
-FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer, const void *weight,
-                        bool keep_weight, const void *bias)
+FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer,
+                        const void *weight, FastPacks *packs, const void *bias)
 {
     Sizes sizes;
     dnnl_memory_desc_t weight_desc, bias_desc;
@@ -127,12 +129,12 @@ FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type
         return NULL;
     FastConv *conv = xcalloc(1, sizeof *conv);
     FastJob *job = &conv->job;
-    bool good = fast_worth_it(job, desc) &&
-                fast_plain(&job->edges[0].plain, sizes.rank, sizes.x, x_type) &&
-                fast_plain(&job->edges[1].plain, sizes.rank, sizes.y, integer != NULL ? integer->y_type : KERNEL_FLOAT) &&
-                fast_edge(job, desc, DNNL_ARG_SRC, false) && fast_edge(job, desc, DNNL_ARG_DST, true) &&
-                plain_weight(window, transposed, &sizes, integer != NULL ? KERNEL_S8 : KERNEL_FLOAT, &weight_desc) &&
-                fast_pack(job, desc, &weight_desc, weight, keep_weight);
+    bool good =
+        fast_worth_it(job, desc) && fast_plain(&job->edges[0].plain, sizes.rank, sizes.x, x_type) &&
+        fast_plain(&job->edges[1].plain, sizes.rank, sizes.y, integer != NULL ? integer->y_type : KERNEL_FLOAT) &&
+        fast_edge(job, desc, DNNL_ARG_SRC, false) && fast_edge(job, desc, DNNL_ARG_DST, true) &&
+        plain_weight(window, transposed, &sizes, integer != NULL ? KERNEL_S8 : KERNEL_FLOAT, &weight_desc) &&
+        fast_pack(job, desc, &weight_desc, weight, packs);
     if (good && bias != NULL)
         good = fast_plain(&bias_desc, 1, sizes.bias, integer != NULL ? KERNEL_S32 : KERNEL_FLOAT) &&
                fast_bias(job, &bias_desc, bias);

@@ -2,11 +2,9 @@
 #include "src/kernels/onednn.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct FastMatmul {
     FastJob job;
-    bool packed; /* b is part of the job */
 };
 
 /* Row-major in memory but with the last two axes swapped when `transposed`. */
@@ -24,15 +22,6 @@ static bool plain_matrix(dnnl_memory_desc_t *ret, int rank, const int64_t *dims,
         step *= dims[d];
     }
     return dnnl_memory_desc_init_by_strides(ret, rank, sizes, fast_type(type), strides) == dnnl_success;
-}
-
-static bool any_matrix(dnnl_memory_desc_t *ret, int rank, const int64_t *dims, KernelType type)
-{
-    dnnl_dims_t sizes;
-
-    for (int d = 0; d < rank; d++)
-        sizes[d] = dims[d];
-    return fast_any(ret, rank, sizes, type);
 }
 
 static dnnl_primitive_desc_t describe(int rank, const FastInt *integer, const dnnl_memory_desc_t *a,
@@ -59,13 +48,12 @@ static bool is_empty(const FastMatmulShape *shape)
     return false;
 }
 
-FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, const FastInt *integer, const void *b,
-                            const void *bias)
+FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, const FastInt *integer, const void *bias)
 {
     int rank = shape->rank;
     KernelType b_type = integer != NULL ? KERNEL_S8 : KERNEL_FLOAT;
     KernelType c_type = integer != NULL ? integer->y_type : KERNEL_FLOAT;
-    dnnl_memory_desc_t a_desc, b_desc, b_plain, c_desc, bias_desc;
+    dnnl_memory_desc_t a_desc, b_desc, c_desc, bias_desc;
     dnnl_dims_t bias_dims;
 
     if (rank < 2 || rank > FAST_MATMUL_MAX_RANK || fast_engine() == NULL || is_empty(shape) ||
@@ -73,33 +61,22 @@ FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, con
         return NULL;
     for (int d = 0; d < rank; d++)
         bias_dims[d] = d == rank - 1 ? shape->c[d] : 1;
-    bool good = plain_matrix(&a_desc, rank, shape->a, shape->a_transposed, a_type) &&
-                plain_matrix(&b_plain, rank, shape->b, shape->b_transposed, b_type) &&
-                plain_matrix(&c_desc, rank, shape->c, false, c_type) &&
-                fast_plain(&bias_desc, rank, bias_dims, integer != NULL ? KERNEL_S32 : KERNEL_FLOAT);
-    if (good && b != NULL)
-        good = any_matrix(&b_desc, rank, shape->b, b_type);
-    else
-        b_desc = b_plain;
-    dnnl_primitive_desc_t desc =
-        good ? describe(rank, integer, &a_desc, &b_desc, bias != NULL ? &bias_desc : NULL, &c_desc) : NULL;
+    if (!plain_matrix(&a_desc, rank, shape->a, shape->a_transposed, a_type) ||
+        !plain_matrix(&b_desc, rank, shape->b, shape->b_transposed, b_type) ||
+        !plain_matrix(&c_desc, rank, shape->c, false, c_type) ||
+        !fast_plain(&bias_desc, rank, bias_dims, integer != NULL ? KERNEL_S32 : KERNEL_FLOAT))
+        return NULL;
+    dnnl_primitive_desc_t desc = describe(rank, integer, &a_desc, &b_desc, bias != NULL ? &bias_desc : NULL, &c_desc);
     if (desc == NULL)
         return NULL;
     FastMatmul *matmul = xcalloc(1, sizeof *matmul);
     FastJob *job = &matmul->job;
-    matmul->packed = b != NULL;
     job->edges[0].plain = a_desc;
-    job->edges[1].plain = matmul->packed ? c_desc : b_plain;
+    job->edges[1].plain = b_desc;
     job->edges[2].plain = c_desc;
-    good = fast_worth_it(job, desc) && fast_edge(job, desc, DNNL_ARG_SRC, false);
-    if (good && matmul->packed)
-        good = fast_pack(job, desc, &b_plain, b, true);
-    else if (good)
-        good = fast_edge(job, desc, DNNL_ARG_WEIGHTS, false);
-    good = good && fast_edge(job, desc, DNNL_ARG_DST, true);
-    if (good && bias != NULL)
-        good = fast_bias(job, &bias_desc, bias);
-    good = good && fast_finish(job, desc);
+    bool good = fast_worth_it(job, desc) && fast_edge(job, desc, DNNL_ARG_SRC, false) &&
+                fast_edge(job, desc, DNNL_ARG_WEIGHTS, false) && fast_edge(job, desc, DNNL_ARG_DST, true) &&
+                (bias == NULL || fast_bias(job, &bias_desc, bias)) && fast_finish(job, desc);
     dnnl_primitive_desc_destroy(desc);
     if (!good) {
         fast_matmul_free(matmul);
@@ -124,9 +101,6 @@ size_t fast_matmul_scratch(const FastMatmul *matmul)
 bool fast_matmul_run(const FastMatmul *matmul, int threads, const void *a, const void *b, void *c, void *scratch)
 {
     void *data[3] = {(void *)(uintptr_t)a, (void *)(uintptr_t)b, c};
-
-    if (matmul->packed)
-        data[1] = c;
     return fast_run(&matmul->job, threads, data, scratch);
 }
 

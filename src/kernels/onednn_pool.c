@@ -13,8 +13,8 @@ typedef struct Sizes {
     dnnl_dims_t x, y, kernel, stride, dilation, pad_begin, pad_end;
 } Sizes;
 
-/* oneDNN wants the end padding that makes its own formula give our output size; what ceil_mode adds is part of it. False
- * when the geometry cannot be told that way. */
+/* oneDNN wants the end padding that makes its own formula give our output size; what ceil_mode adds is part of it.
+ * False when the geometry cannot be told that way. */
 static bool measure(const Window *window, PoolKind kind, Sizes *ret)
 {
     int from = KERNEL_MAX_SPACE - window->space;

@@ -1,8 +1,8 @@
 /* pool.c - reference pooling over windows and over whole planes.
  *
- * A team item is one plane (image, channel). Rows of outputs are worked on whole, tap by tap, so the inner loop runs along
- * the width. Formulas: ONNX MaxPool, AveragePool, LpPool and their Global forms; an empty window of MaxPool gives the least
- * value of the type, of AveragePool zero, as ONNX Runtime does.
+ * A team item is one plane (image, channel). Rows of outputs are worked on whole, tap by tap, so the inner loop runs
+ * along the width. Formulas: ONNX MaxPool, AveragePool, LpPool and their Global forms; an empty window of MaxPool gives
+ * the least value of the type, of AveragePool zero, as ONNX Runtime does.
  */
 #include "src/kernels/kernels.h"
 
@@ -169,7 +169,8 @@ static void max_plane(void *context, int64_t plane, int worker)
         }
 }
 
-/* Taps of output o on axis d that count in the mean: those inside the input, or with padding inside the padded input. */
+/* Taps of output o on axis d that count in the mean: those inside the input, or with padding inside the padded
+ * input. */
 static int64_t count_taps(const Pool *pool, int d, int64_t o)
 {
     const Window *window = pool->window;
@@ -215,7 +216,8 @@ static void run_planes(Team *team, const Pool *pool, TeamWork work)
         team_run(team, pool->window->batch * pool->window->channels_in, work, &copy);
 }
 
-void pool_max(Team *team, const Window *window, KernelType type, const void *x, void *y, int64_t *indices, bool column_major)
+void pool_max(Team *team, const Window *window, KernelType type, const void *x, void *y, int64_t *indices,
+              bool column_major)
 {
     Pool pool = {.window = window, .type = type, .x = x, .y = y, .indices = indices, .column_major = column_major};
     run_planes(team, &pool, max_plane);

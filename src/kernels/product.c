@@ -1,11 +1,10 @@
 /* product.c - blocked matrix product on packed strips and panels; see product.h for the picture.
  *
- * The order of additions to one element is: chunk by chunk along the depth, within a chunk in order of depth. It depends on
- * nothing else, so any split over threads gives the same bits.
+ * The order of additions to one element is: chunk by chunk along the depth, within a chunk in order of depth. It
+ * depends on nothing else, so any split over threads gives the same bits.
  */
 #include "src/kernels/product.h"
 
-#include <string.h>
 
 /* Four floats at once; GCC and Clang map it to whatever the CPU has. */
 typedef float Lanes __attribute__((vector_size(16), may_alias));
@@ -60,7 +59,8 @@ static void multiply_1(const float *a, const float *panel, int64_t n_k, float *s
     *(Lanes *)(sums + LANES) = s1;
 }
 
-static void store(const Product *product, int64_t row, int64_t n_rows, int64_t column, int64_t n, const float *sums, bool first)
+static void store(const Product *product, int64_t row, int64_t n_rows, int64_t column, int64_t n, const float *sums,
+                  bool first)
 {
     for (int64_t i = 0; i < n_rows; i++, sums += PRODUCT_COLUMNS) {
         int64_t at = (row + i) * product->columns + column;

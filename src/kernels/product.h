@@ -1,12 +1,12 @@
 /* product.h - the one matrix product under the reference convolutions and gemms. Internal to src/kernels.
  *
- *            columns (64 a block)                       A family says how to fetch a strip of rows and a panel of columns
- *           ┌────────┐                                  as floats; the product does the rest. A convolution's panel is the
- *     depth │ panel  │  256 a chunk                     patches of 64 output places, a gemm's a piece of B.
+ *            columns (64 a block)         A family says how to fetch a strip of rows and a panel of columns as floats; the
+ *           ┌────────┐                    product does the rest. A convolution's panel is the patches of 64 output
+ *     depth │ panel  │  256 a chunk       places, a gemm's a piece of b.
  *           └────────┘
- *     ┌───┐ ┌────────┐                                  Integers ride on the same floats: a chunk sums at most 256 products
- *     │ a │ │ sums   │  4 rows a strip                  of magnitude <= 255 * 255, below 2^24, so every float is exact;
- *     └───┘ └────────┘                                  chunks are then added as int32, modulo 2^32.
+ *     ┌───┐ ┌────────┐                    Integers ride on the same floats: a chunk sums at most 256 products of
+ *     │ a │ │ sums   │  4 rows a strip    magnitude <= 255 * 255, below 2^24, so every float is exact; chunks are then
+ *     └───┘ └────────┘                    added as int32, modulo 2^32.
  */
 #ifndef QUANTIZE_KERNELS_PRODUCT_H
 #define QUANTIZE_KERNELS_PRODUCT_H
@@ -22,7 +22,8 @@ struct Product {
     int64_t rows, columns, depth;
     /* ret[(k - k0) * PRODUCT_ROWS + i]: rows row0 + i; rows beyond n are filled with 0. */
     void (*pack_rows)(const Product *product, int64_t row0, int64_t n, int64_t k0, int64_t n_k, float *ret);
-    /* ret[(k - k0) * PRODUCT_COLUMNS + j]: columns column0 + j; those beyond n up to the next multiple of 8 must be finite. */
+    /* ret[(k - k0) * PRODUCT_COLUMNS + j]: columns column0 + j; those beyond n up to the next multiple of 8 must be
+     * finite. */
     void (*pack_columns)(const Product *product, int64_t column0, int64_t n, int64_t k0, int64_t n_k, float *ret);
     const void *context;
     int64_t index;          /* which of the products, for the pack functions */

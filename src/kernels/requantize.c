@@ -10,7 +10,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #define BLOCK 16384 /* elements of a team item */
 #define ROW 256     /* elements unpacked at a time */
@@ -35,8 +34,8 @@ static void store8(void *data, int64_t i, int32_t value)
     ((uint8_t *)data)[i] = (uint8_t)(uint32_t)value; /* the low byte, for both types */
 }
 
-/* Half to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction. Unlike nearbyintf() it vectorizes on any
- * CPU. */
+/* Half to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction. Unlike nearbyintf() it vectorizes on
+ * any CPU. */
 static inline float round_even(float x)
 {
     return (x + 0x1.8p23F) - 0x1.8p23F;
@@ -63,7 +62,8 @@ static inline int32_t round_shifted(float x, KernelType type)
 }
 
 /* n elements as floats, less zero; step 0 repeats one. */
-static void load_floats(KernelType type, const void *data, int64_t at, int64_t step, int64_t n, int32_t zero, float *ret)
+static void load_floats(KernelType type, const void *data, int64_t at, int64_t step, int64_t n, int32_t zero,
+                        float *ret)
 {
     const uint8_t *u8 = (const uint8_t *)data + at * step;
     const int8_t *s8 = (const int8_t *)data + at * step;
@@ -146,7 +146,8 @@ void dequantize_bytes(const void *x, int64_t n, Scale8 from, float *y)
         y[i] = from.scale * (float)(load8(from.type, x, i) - from.zero);
 }
 
-void table_build(Scale8 from, Scale8 to, float (*function)(float x, float parameter), float parameter, uint8_t table[256])
+void table_build(Scale8 from, Scale8 to, float (*function)(float x, float parameter), float parameter,
+                 uint8_t table[256])
 {
     for (int32_t i = 0; i < 256; i++) {
         int32_t q = from.type == KERNEL_S8 && i > 127 ? i - 256 : i;
@@ -177,15 +178,15 @@ void table_apply(Team *team, const uint8_t table[256], const void *x, int64_t n,
     team_run(team, (n + BLOCK - 1) / BLOCK, table_block, &job);
 }
 
-/* a * b + c rounded once, as the fused instruction does: the product of 8 and 24 bits is exact in double, and so is the sum
- * unless the parts lie 2^20 apart. */
+/* a * b + c rounded once, as the fused instruction does: the product of 8 and 24 bits is exact in double, and so is the
+ * sum unless the parts lie 2^20 apart. */
 static inline float fused(float a, float b, float c)
 {
     return (float)((double)a * (double)b + (double)c);
 }
 
-void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
-                     Scale8 y_scale, void *y)
+void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+                     int64_t n, Scale8 y_scale, void *y)
 {
     float a_ratio = a_scale.scale / y_scale.scale, b_ratio = b_scale.scale / y_scale.scale;
     float fixed = (float)y_scale.zero - fused(a_ratio, (float)a_scale.zero, b_ratio * (float)b_scale.zero);
@@ -203,8 +204,8 @@ void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *
     }
 }
 
-void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
-                     Scale8 y_scale, void *y)
+void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+                     int64_t n, Scale8 y_scale, void *y)
 {
     float ratio = a_scale.scale * b_scale.scale / y_scale.scale, zero = (float)y_scale.zero;
     float a_row[ROW], b_row[ROW];
@@ -238,7 +239,8 @@ static void global_average_plane(void *context, int64_t plane, int worker)
     store8(job->y, plane, round_clamped((float)sum * job->ratio, job->y_scale));
 }
 
-bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale, void *y)
+bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale,
+                            void *y)
 {
     enum { GREATEST = 1 << 23 };
 

@@ -1,4 +1,5 @@
-/* geometry.c - where windows lie: attributes of convolutions and pools, checked once, and the sizes that follow from them.
+/* geometry.c - where windows lie: attributes of convolutions and pools, checked once, and the sizes that follow from
+ * them.
  *
  *     reach = (kernel - 1) * dilation + 1          out = (in + begin + end - reach) / stride + 1      (ceil_mode: rounded up,
  *     SAME: out = ceil(in / stride)                                                   but no window starts beyond the input)
@@ -74,9 +75,11 @@ bool geometry_read(const Node *node, int space, const int64_t *kernel, Geometry 
     Geometry geometry = {.space = space, .ceil_mode = node_int(node, "ceil_mode", 0) != 0};
     const int64_t *shape, *strides, *dilations, *pads;
 
-    if (!read_list(node, "kernel_shape", space, 1, &shape, problem) || !read_list(node, "strides", space, 1, &strides, problem) ||
+    if (!read_list(node, "kernel_shape", space, 1, &shape, problem) ||
+        !read_list(node, "strides", space, 1, &strides, problem) ||
         !read_list(node, "dilations", space, 1, &dilations, problem) ||
-        !read_list(node, "pads", 2 * (int64_t)space, 0, &pads, problem) || !read_auto_pad(node, &geometry.auto_pad, problem))
+        !read_list(node, "pads", 2 * (int64_t)space, 0, &pads, problem) ||
+        !read_auto_pad(node, &geometry.auto_pad, problem))
         return false;
     if (shape == NULL && kernel == NULL) {
         problem_set(problem, "attribute 'kernel_shape' is missing");
@@ -84,8 +87,8 @@ bool geometry_read(const Node *node, int space, const int64_t *kernel, Geometry 
     }
     for (int d = 0; d < space; d++) {
         if (shape != NULL && kernel != NULL && kernel[d] >= 0 && kernel[d] != shape[d]) {
-            problem_set(problem, "attribute 'kernel_shape' says %lld on axis %d, the weight has %lld", (long long)shape[d], d,
-                        (long long)kernel[d]);
+            problem_set(problem, "attribute 'kernel_shape' says %lld on axis %d, the weight has %lld",
+                        (long long)shape[d], d, (long long)kernel[d]);
             return false;
         }
         geometry.kernel[d] = shape != NULL ? shape[d] : kernel[d];
@@ -104,8 +107,8 @@ bool geometry_read(const Node *node, int space, const int64_t *kernel, Geometry 
     return true;
 }
 
-bool geometry_axis(const Geometry *geometry, int axis, int64_t in, int64_t *ret_out, int64_t *ret_begin, int64_t *ret_end,
-                   Problem *problem)
+bool geometry_axis(const Geometry *geometry, int axis, int64_t in, int64_t *ret_out, int64_t *ret_begin,
+                   int64_t *ret_end, Problem *problem)
 {
     int64_t stride = geometry->stride[axis], reach = (geometry->kernel[axis] - 1) * geometry->dilation[axis] + 1;
     int64_t begin = geometry->pad_begin[axis], end = geometry->pad_end[axis], out;
@@ -148,8 +151,8 @@ bool geometry_window(const Geometry *geometry, const int64_t *dims, Window *ret,
         ret->kernel[from + d] = geometry->kernel[d];
         ret->stride[from + d] = geometry->stride[d];
         ret->dilation[from + d] = geometry->dilation[d];
-        if (!geometry_axis(geometry, d, dims[2 + d], &ret->out[from + d], &ret->pad_begin[from + d], &ret->pad_end[from + d],
-                           problem))
+        if (!geometry_axis(geometry, d, dims[2 + d], &ret->out[from + d], &ret->pad_begin[from + d],
+                           &ret->pad_end[from + d], problem))
             return false;
     }
     return true;

@@ -90,6 +90,14 @@ void *heavy_prepare(EvalCtx *ctx, const void *key, size_t key_bytes, bool consta
     return slot->object;
 }
 
+FastPacks *heavy_packs(EvalCtx *ctx)
+{
+    static const char key[] = "packs";
+    FastPacks *packs = eval_cache_get(ctx, key, sizeof key);
+
+    return packs != NULL ? packs : eval_cache_put(ctx, key, sizeof key, fast_packs_new(), fast_packs_free);
+}
+
 bool is_8_bit(const Tensor *tensor)
 {
     return tensor != NULL && (tensor->dtype == DT_UINT8 || tensor->dtype == DT_INT8);
@@ -196,8 +204,8 @@ Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret)
         return NULL;
     TRY(eval_require_dtype(ctx, i, DT_INT32));
     if (bias->count != n)
-        return eval_error(ctx, CODE_MODEL, "bias (input %d) has %lld elements, expected %lld", i, (long long)bias->count,
-                          (long long)n);
+        return eval_error(ctx, CODE_MODEL, "bias (input %d) has %lld elements, expected %lld", i,
+                          (long long)bias->count, (long long)n);
     *ret = bias->data;
     return NULL;
 }

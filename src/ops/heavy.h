@@ -7,7 +7,7 @@
 #include "src/kernels/kernels.h"
 #include "src/ops/family.h"
 
-/* ---- geometry.c: kernel_shape, strides, pads, dilations, auto_pad, ceil_mode ---------------------------------------- */
+/* ---- geometry.c: kernel_shape, strides, pads, dilations, auto_pad, ceil_mode ------------------------------------- */
 
 typedef enum AutoPad { AUTO_PAD_NOTSET, AUTO_PAD_VALID, AUTO_PAD_SAME_UPPER, AUTO_PAD_SAME_LOWER } AutoPad;
 
@@ -36,7 +36,7 @@ void problem_set(Problem *problem, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Spatial rank of a tensor of `rank` dims; false beyond 1..3. */
 MUST_USE bool geometry_space(int rank, int *ret, Problem *problem);
 
-/* ---- heavy.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- heavy.c ----------------------------------------------------------------------------------------------------- */
 
 /* Input i as floats: itself, or a converted copy in scratch when it is double. */
 MUST_USE Status heavy_floats(EvalCtx *ctx, int i, const float **ret);
@@ -52,15 +52,19 @@ MUST_USE Status heavy_output(EvalCtx *ctx, int i, DType dtype, int rank, const i
 MUST_USE Status heavy_finish(EvalCtx *ctx, const FloatOutput *output);
 int heavy_threads(const EvalCtx *ctx);
 
-/* An object prepared for this node: from the cache when `constant`, else made for this run alone and *ret_owned. NULL when
- * make() gives none, which is remembered too. */
+/* An object prepared for this node: from the cache when `constant`, else made for this run alone and *ret_owned. NULL
+ * when make() gives none, which is remembered too. */
 typedef void *(*HeavyMake)(const void *context);
 void *heavy_prepare(EvalCtx *ctx, const void *key, size_t key_bytes, bool constant, HeavyMake make, const void *context,
                     void (*release)(void *), bool *ret_owned);
 
+/* The packed forms of this node's constant weight. */
+FastPacks *heavy_packs(EvalCtx *ctx);
+
 bool is_8_bit(const Tensor *tensor);      /* uint8 or int8; NULL is not */
 KernelType kernel_type(DType dtype);      /* of float, uint8, int8, int32 */
-/* Scale and zero point of an 8-bit tensor of type `dtype`; both must hold one element, the zero point may be omitted. */
+/* Scale and zero point of an 8-bit tensor of type `dtype`; both must hold one element, the zero point may be
+ * omitted. */
 MUST_USE Status read_scale8(const EvalCtx *ctx, int scale, int zero, DType dtype, Scale8 *ret);
 /* Zero point alone (ConvInteger): 0 when omitted. */
 MUST_USE Status read_zero(const EvalCtx *ctx, int zero, DType dtype, int32_t *ret);
@@ -78,20 +82,20 @@ const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, flo
 /* Int32 input of n elements, or NULL when omitted. */
 MUST_USE Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret);
 
-/* ---- op_conv.c, shared with op_qconv.c ------------------------------------------------------------------------------------ */
+/* ---- op_conv.c, shared with op_qconv.c --------------------------------------------------------------------------- */
 
 MUST_USE Status conv_infer(Node *node, int x, int weight, DType dtype);
 MUST_USE Status conv_window(const EvalCtx *ctx, const Tensor *x, const Tensor *weight, Window *ret);
 void conv_output_dims(const Window *window, int64_t dims[TENSOR_MAX_RANK]);
 extern const AttrSpec conv_attrs[];
 
-/* ---- op_pool.c, shared with op_qpool.c -------------------------------------------------------------------------------------- */
+/* ---- op_pool.c, shared with op_qpool.c --------------------------------------------------------------------------- */
 
 MUST_USE Status pool_infer(Node *node);
 MUST_USE Status pool_infer_global(Node *node);
 MUST_USE Status pool_window(const EvalCtx *ctx, const Tensor *x, Window *ret);
 
-/* ---- op_matmul.c, shared with op_qmatmul.c ----------------------------------------------------------------------------------- */
+/* ---- op_matmul.c, shared with op_qmatmul.c ----------------------------------------------------------------------- */
 
 /* numpy's matmul of two tensors: batches of (m, k) x (k, n). */
 typedef struct MatmulPlan {

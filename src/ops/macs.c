@@ -59,7 +59,10 @@ static const struct {
     const char *op_type;
     int64_t (*macs)(const Node *node);
 } weighted_ops[] = {
-    {"Conv", conv_macs}, {"ConvTranspose", conv_transpose_macs}, {"Gemm", matmul_macs}, {"MatMul", matmul_macs},
+    {"Conv", conv_macs},
+    {"ConvTranspose", conv_transpose_macs},
+    {"Gemm", matmul_macs},
+    {"MatMul", matmul_macs},
 };
 
 int64_t op_macs(const Node *node)

@@ -6,11 +6,11 @@
 
 #include <string.h>
 
-/* ---- shapes ----------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 /* Group, channels and bias against the weight; out_channels from it. */
-static bool check_channels(const Node *node, int64_t channels, int64_t weight_outer, int64_t weight_inner, bool transposed,
-                           Window *window, Problem *problem)
+static bool check_channels(const Node *node, int64_t channels, int64_t weight_outer, int64_t weight_inner,
+                           bool transposed, Window *window, Problem *problem)
 {
     int64_t groups = node_int(node, "group", 1), out;
 
@@ -24,12 +24,13 @@ static bool check_channels(const Node *node, int64_t channels, int64_t weight_ou
         return false;
     }
     if (!transposed && weight_outer % groups != 0) {
-        problem_set(problem, "%lld output channels do not divide into %lld groups", (long long)weight_outer, (long long)groups);
+        problem_set(problem, "%lld output channels do not divide into %lld groups", (long long)weight_outer,
+                    (long long)groups);
         return false;
     }
     if (transposed && (channels % groups != 0 || weight_outer != channels)) {
-        problem_set(problem, "weight expects %lld input channels in %lld groups, the input has %lld", (long long)weight_outer,
-                    (long long)groups, (long long)channels);
+        problem_set(problem, "weight expects %lld input channels in %lld groups, the input has %lld",
+                    (long long)weight_outer, (long long)groups, (long long)channels);
         return false;
     }
     if (__builtin_mul_overflow(weight_inner, groups, &out)) {
@@ -113,7 +114,7 @@ static Status infer_conv(Node *node)
     return conv_infer(node, 0, 1, infer_dtype(node, 0));
 }
 
-/* ---- the transposed form: sizes run the other way ---------------------------------------------------------------------- */
+/* ---- the transposed form: sizes run the other way ---------------------------------------------------------------- */
 
 typedef struct Transposed {
     Geometry geometry;
@@ -156,17 +157,18 @@ static bool read_transposed(const Node *node, int space, const int64_t *kernel, 
     return true;
 }
 
-/* out = stride * (in - 1) + output_padding + reach - begin - end, or the other way round: pads from a wanted size. An odd
- * pad goes to the end for SAME_UPPER, else to the begin. */
-static bool transposed_axis(const Transposed *t, int d, int64_t in, int64_t *ret_out, int64_t *ret_begin, int64_t *ret_end,
-                            Problem *problem)
+/* out = stride * (in - 1) + output_padding + reach - begin - end, or the other way round: pads from a wanted size. An
+ * odd pad goes to the end for SAME_UPPER, else to the begin. */
+static bool transposed_axis(const Transposed *t, int d, int64_t in, int64_t *ret_out, int64_t *ret_begin,
+                            int64_t *ret_end, Problem *problem)
 {
     const Geometry *geometry = &t->geometry;
     bool same = geometry->auto_pad == AUTO_PAD_SAME_UPPER || geometry->auto_pad == AUTO_PAD_SAME_LOWER;
     int64_t spread, full, out = 0, begin = geometry->pad_begin[d], end = geometry->pad_end[d];
 
     if (in < 1 || __builtin_mul_overflow(in - 1, geometry->stride[d], &spread) ||
-        __builtin_add_overflow(spread, t->output_padding[d] + (geometry->kernel[d] - 1) * geometry->dilation[d] + 1, &full) ||
+        __builtin_add_overflow(spread, t->output_padding[d] + (geometry->kernel[d] - 1) * geometry->dilation[d] + 1,
+                               &full) ||
         __builtin_mul_overflow(in, geometry->stride[d], &out)) {
         problem_set(problem, "spatial axis %d has %lld elements", d, (long long)in);
         return false;
@@ -267,19 +269,19 @@ static Status transposed_window(const EvalCtx *ctx, const Tensor *x, const Tenso
     return NULL;
 }
 
-/* ---- evaluation ---------------------------------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 typedef struct Job {
     Window window;
     bool transposed;
     const float *x, *weight, *bias;
-    bool constant;
+    FastPacks *packs; /* NULL: the weight or bias is not constant */
 } Job;
 
 static void *make_fast(const void *context)
 {
     const Job *job = context;
-    return fast_conv_new(&job->window, job->transposed, KERNEL_FLOAT, NULL, job->weight, job->constant, job->bias);
+    return fast_conv_new(&job->window, job->transposed, KERNEL_FLOAT, NULL, job->weight, job->packs, job->bias);
 }
 
 /* False: not done, run the reference. */
@@ -287,7 +289,8 @@ static Status run_fast(EvalCtx *ctx, const Job *job, float *y, bool *ret_done)
 {
     void *scratch;
     bool owned;
-    FastConv *conv = heavy_prepare(ctx, &job->window, sizeof job->window, job->constant, make_fast, job, fast_conv_free, &owned);
+    FastConv *conv = heavy_prepare(ctx, &job->window, sizeof job->window, job->packs != NULL, make_fast, job,
+                                   fast_conv_free, &owned);
 
     *ret_done = false;
     if (conv == NULL)
@@ -323,7 +326,8 @@ static Status run_conv(EvalCtx *ctx, bool transposed, bool fast)
         TRY(heavy_floats(ctx, 2, &job.bias));
     conv_output_dims(&job.window, dims);
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, dims, &y));
-    job.constant = eval_is_constant(ctx, 1) && (bias == NULL || eval_is_constant(ctx, 2));
+    if (fast && eval_is_constant(ctx, 1) && (bias == NULL || eval_is_constant(ctx, 2)))
+        job.packs = heavy_packs(ctx);
     if (fast)
         TRY(run_fast(ctx, &job, y.data, &done));
     if (!done)

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 Status matmul_infer(Node *node, int a, int b, DType dtype)
 {
@@ -84,8 +84,8 @@ Status matmul_plan(EvalCtx *ctx, const Tensor *a, const Tensor *b, MatmulPlan *r
     plan.k = a->dims[a->rank - 1];
     int64_t rows = b->dims[b->rank == 1 ? 0 : b->rank - 2];
     if (rows != plan.k)
-        return eval_error(ctx, CODE_MODEL, "the left matrix has %lld columns, the right one %lld rows", (long long)plan.k,
-                          (long long)rows);
+        return eval_error(ctx, CODE_MODEL, "the left matrix has %lld columns, the right one %lld rows",
+                          (long long)plan.k, (long long)rows);
     if (a->rank > 1)
         plan.m = a->dims[a->rank - 2];
     if (b->rank > 1)
@@ -139,7 +139,8 @@ bool matmul_fast_shape(const MatmulPlan *plan, FastMatmulShape *ret)
 Status gemm_infer(Node *node, int a, int b, DType dtype)
 {
     bool a_transposed = node_int(node, "transA", 0) != 0, b_transposed = node_int(node, "transB", 0) != 0;
-    Shape left = infer_shape(node, a), right = infer_shape(node, b), out = {.rank = 2, .dims = {DIM_UNKNOWN, DIM_UNKNOWN}};
+    Shape left = infer_shape(node, a), right = infer_shape(node, b),
+          out = {.rank = 2, .dims = {DIM_UNKNOWN, DIM_UNKNOWN}};
 
     if ((left.rank >= 0 && left.rank != 2) || (right.rank >= 0 && right.rank != 2))
         return node_error(node, CODE_MODEL, "inputs have rank %d and %d, expected 2", left.rank, right.rank);
@@ -183,7 +184,7 @@ static Status infer_gemm(Node *node)
     return gemm_infer(node, 0, 1, infer_dtype(node, 0));
 }
 
-/* ---- types other than float: written out ------------------------------------------------------------------------------------ */
+/* ---- types other than float: written out ------------------------------------------------------------------------- */
 
 /* c[i][j] = sum a[i * a_row + k * a_column] * b[...]; unsigned sums wrap as the hardware's do. */
 typedef struct Strides {
@@ -225,27 +226,19 @@ static PlainProduct plain_product(DType dtype)
     }
 }
 
-/* ---- oneDNN --------------------------------------------------------------------------------------------------------------------- */
-
-typedef struct MatmulJob {
-    FastMatmulShape shape;
-    const void *b; /* constant, or NULL */
-} MatmulJob;
+/* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
 
 static void *make_fast(const void *context)
 {
-    const MatmulJob *job = context;
-    return fast_matmul_new(&job->shape, KERNEL_FLOAT, NULL, job->b, NULL);
+    return fast_matmul_new(context, KERNEL_FLOAT, NULL, NULL);
 }
 
-static Status run_fast(EvalCtx *ctx, const FastMatmulShape *shape, const float *a, const float *b, float *c, bool *ret_done)
+static Status run_fast(EvalCtx *ctx, const FastMatmulShape *shape, const float *a, const float *b, float *c,
+                       bool *ret_done)
 {
-    MatmulJob job = {*shape, eval_is_constant(ctx, 1) ? b : NULL};
     void *scratch;
     bool owned;
-    /* Without a constant the object is only the primitive: it may be kept as well. */
-    FastMatmul *matmul =
-        heavy_prepare(ctx, &job.shape, sizeof job.shape, true, make_fast, &job, fast_matmul_free, &owned);
+    FastMatmul *matmul = heavy_prepare(ctx, shape, sizeof *shape, true, make_fast, shape, fast_matmul_free, &owned);
 
     *ret_done = false;
     if (matmul == NULL)
@@ -255,7 +248,7 @@ static Status run_fast(EvalCtx *ctx, const FastMatmulShape *shape, const float *
     return NULL;
 }
 
-/* ---- MatMul --------------------------------------------------------------------------------------------------------------------- */
+/* ---- MatMul ------------------------------------------------------------------------------------------------------ */
 
 static Matrix float_matrix(const float *data, int64_t row, int64_t column)
 {
@@ -303,7 +296,7 @@ static Status eval_matmul_fast(EvalCtx *ctx)
     return run_matmul(ctx, true);
 }
 
-/* ---- Gemm ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Gemm -------------------------------------------------------------------------------------------------------- */
 
 /* y = alpha * y + beta * c, c broadcast. */
 static Status add_c(EvalCtx *ctx, Tensor *y, double alpha, double beta)
@@ -380,7 +373,7 @@ static Status eval_gemm_fast(EvalCtx *ctx)
     return run_gemm(ctx, true);
 }
 
-/* ---- definitions -------------------------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static bool accepts_float(const EvalCtx *ctx)
 {
@@ -400,8 +393,9 @@ static int weight_axis_matmul(const Node *node)
     return rank == 2 ? 1 : -1;
 }
 
-static const AttrSpec gemm_attrs[] = {{"alpha", ATTR_FLOAT, false}, {"beta", ATTR_FLOAT, false}, {"broadcast", ATTR_INT, false},
-                                      {"transA", ATTR_INT, false},  {"transB", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
+static const AttrSpec gemm_attrs[] = {{"alpha", ATTR_FLOAT, false},   {"beta", ATTR_FLOAT, false},
+                                      {"broadcast", ATTR_INT, false}, {"transA", ATTR_INT, false},
+                                      {"transB", ATTR_INT, false},    {NULL, ATTR_UNDEFINED, false}};
 
 static const OpImpl matmul_impls[] = {{"onednn", accepts_float, eval_matmul_fast}, {NULL, NULL, NULL}};
 static const OpImpl gemm_impls[] = {{"onednn", accepts_float, eval_gemm_fast}, {NULL, NULL, NULL}};

@@ -1,12 +1,12 @@
 /* op_norm.c - BatchNormalization (inference), InstanceNormalization, GroupNormalization, LayerNormalization, LRN,
  * LpNormalization.
  *
- *     x (N, C, D1..Dk) or for LayerNormalization any rank, normalized over the axes from `axis` on; y has the shape of x
+ *     x (N, C, D1..Dk) or for LayerNormalization any rank, normalized over the axes from `axis` on; y has the shape of
+ * x
  */
 #include "src/ops/heavy.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Input i as (n,) floats. */
 static Status channel_floats(EvalCtx *ctx, int i, int64_t n, const float **ret)
@@ -18,8 +18,8 @@ static Status channel_floats(EvalCtx *ctx, int i, int64_t n, const float **ret)
 }
 
 /* Batch, channels and elements of a plane. */
-static Status split_channels(const EvalCtx *ctx, const Tensor *x, int least_rank, int64_t *ret_outer, int64_t *ret_channels,
-                             int64_t *ret_inner)
+static Status split_channels(const EvalCtx *ctx, const Tensor *x, int least_rank, int64_t *ret_outer,
+                             int64_t *ret_channels, int64_t *ret_inner)
 {
     if (x->rank < least_rank)
         return eval_error(ctx, CODE_MODEL, "input has rank %d, expected %d or more", x->rank, least_rank);
@@ -29,7 +29,7 @@ static Status split_channels(const EvalCtx *ctx, const Tensor *x, int least_rank
     return NULL;
 }
 
-/* ---- BatchNormalization: y = (x - mean) * scale / sqrt(var + epsilon) + bias ---------------------------------------- */
+/* ---- BatchNormalization: y = (x - mean) * scale / sqrt(var + epsilon) + bias ------------------------------------- */
 
 static Status infer_batch(Node *node)
 {
@@ -51,8 +51,8 @@ static Status eval_batch(EvalCtx *ctx)
     float epsilon = node_float(ctx->node, "epsilon", 1e-5F);
     FloatOutput y;
 
-    if (node_int(ctx->node, "training_mode", 0) != 0 || (ctx->node->opset < 7 && node_int(ctx->node, "is_test", 0) == 0 &&
-                                                         eval_wants(ctx, 1)))
+    if (node_int(ctx->node, "training_mode", 0) != 0 ||
+        (ctx->node->opset < 7 && node_int(ctx->node, "is_test", 0) == 0 && eval_wants(ctx, 1)))
         return eval_error(ctx, CODE_UNSUPPORTED, "training mode cannot be executed");
     for (int i = 1; i < ctx->n_out; i++)
         if (eval_wants(ctx, i))
@@ -76,9 +76,10 @@ static Status eval_batch(EvalCtx *ctx)
     return heavy_finish(ctx, &y);
 }
 
-/* ---- InstanceNormalization, GroupNormalization: rows of a channel or of a group of channels --------------------------- */
+/* ---- InstanceNormalization, GroupNormalization: rows of a channel or of a group of channels ---------------------- */
 
-/* Normalizes rows of (channels / groups * inner) elements, then scales each channel; scales (channels,) or (groups,). */
+/* Normalizes rows of (channels / groups * inner) elements, then scales each channel; scales (channels,) or
+ * (groups,). */
 static Status run_groups(EvalCtx *ctx, int64_t groups, int64_t outer, int64_t channels, int64_t inner)
 {
     const Tensor *x = ctx->in[0];
@@ -89,6 +90,8 @@ static Status run_groups(EvalCtx *ctx, int64_t groups, int64_t outer, int64_t ch
     if (groups < 1 || channels % groups != 0)
         return eval_error(ctx, CODE_MODEL, "%lld channels do not divide into %lld groups", (long long)channels,
                           (long long)groups);
+    if (channels == 0)
+        return eval_output(ctx, 0, x->dtype, x->rank, x->dims);
     int64_t scales = ctx->in[1]->count == groups ? groups : channels;
     TRY(heavy_floats(ctx, 0, &floats));
     TRY(channel_floats(ctx, 1, scales, &scale));
@@ -104,9 +107,7 @@ static Status eval_instance(EvalCtx *ctx)
     int64_t outer = 0, channels = 0, inner = 0;
 
     TRY(split_channels(ctx, ctx->in[0], 2, &outer, &channels, &inner));
-    if (channels == 0)
-        return eval_output(ctx, 0, ctx->in[0]->dtype, ctx->in[0]->rank, ctx->in[0]->dims);
-    return run_groups(ctx, channels, outer, channels, inner);
+    return run_groups(ctx, MAX(channels, 1), outer, channels, inner);
 }
 
 static Status eval_group(EvalCtx *ctx)
@@ -117,7 +118,7 @@ static Status eval_group(EvalCtx *ctx)
     return run_groups(ctx, node_int(ctx->node, "num_groups", 0), outer, channels, inner);
 }
 
-/* ---- LayerNormalization ------------------------------------------------------------------------------------------------ */
+/* ---- LayerNormalization ------------------------------------------------------------------------------------------ */
 
 static Status infer_layer(Node *node)
 {
@@ -191,7 +192,8 @@ static Status eval_layer(EvalCtx *ctx)
             TRY(eval_output(ctx, i + 1, DT_FLOAT, x->rank, dims));
             statistics[i] = ctx->out[i + 1].data;
         }
-    norm_rows(ctx->team, rows, n, node_float(ctx->node, "epsilon", 1e-5F), floats, y.data, statistics[0], statistics[1]);
+    norm_rows(ctx->team, rows, n, node_float(ctx->node, "epsilon", 1e-5F), floats, y.data, statistics[0],
+              statistics[1]);
     for (int64_t row = 0; row < rows; row++) {
         float *to = y.data + row * n;
         for (int64_t i = 0; i < n; i++)
@@ -200,7 +202,7 @@ static Status eval_layer(EvalCtx *ctx)
     return heavy_finish(ctx, &y);
 }
 
-/* ---- LRN, LpNormalization -------------------------------------------------------------------------------------------------- */
+/* ---- LRN, LpNormalization ---------------------------------------------------------------------------------------- */
 
 static Status eval_lrn(EvalCtx *ctx)
 {
@@ -242,11 +244,12 @@ static Status eval_lp(EvalCtx *ctx)
     TRY(eval_axis(ctx, node_int(ctx->node, "axis", -1), x->rank, &axis));
     TRY(heavy_floats(ctx, 0, &floats));
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, x->dims, &y));
-    norm_lp(ctx->team, count_of(x->dims, 0, axis), x->dims[axis], count_of(x->dims, axis + 1, x->rank), (int)p, floats, y.data);
+    norm_lp(ctx->team, count_of(x->dims, 0, axis), x->dims[axis], count_of(x->dims, axis + 1, x->rank), (int)p, floats,
+            y.data);
     return heavy_finish(ctx, &y);
 }
 
-/* ---- definitions ---------------------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const AttrSpec batch_attrs[] = {{"consumed_inputs", ATTR_INTS, false}, {"epsilon", ATTR_FLOAT, false},
                                        {"is_test", ATTR_INT, false},          {"momentum", ATTR_FLOAT, false},
@@ -258,8 +261,11 @@ static const AttrSpec group_attrs[] = {{"epsilon", ATTR_FLOAT, false}, {"num_gro
                                        {"stash_type", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec layer_attrs[] = {{"axis", ATTR_INT, false}, {"epsilon", ATTR_FLOAT, false},
                                        {"stash_type", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
-static const AttrSpec lrn_attrs[] = {{"alpha", ATTR_FLOAT, false}, {"beta", ATTR_FLOAT, false}, {"bias", ATTR_FLOAT, false},
-                                     {"size", ATTR_INT, true},     {NULL, ATTR_UNDEFINED, false}};
+static const AttrSpec lrn_attrs[] = {{"alpha", ATTR_FLOAT, false},
+                                     {"beta", ATTR_FLOAT, false},
+                                     {"bias", ATTR_FLOAT, false},
+                                     {"size", ATTR_INT, true},
+                                     {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec lp_attrs[] = {{"axis", ATTR_INT, false}, {"p", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
 
 const OpDef op_batchnormalization = {

@@ -1,4 +1,5 @@
-/* op_pool.c - MaxPool, AveragePool, LpPool over windows; GlobalMaxPool, GlobalAveragePool, GlobalLpPool over whole planes.
+/* op_pool.c - MaxPool, AveragePool, LpPool over windows; GlobalMaxPool, GlobalAveragePool, GlobalLpPool over whole
+ * planes.
  *
  *     x (N, C, D1..Dk)  ->  y (N, C, O1..Ok) [, indices]            global: y (N, C, 1..1)
  */
@@ -6,7 +7,7 @@
 
 #include <string.h>
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 Status pool_infer(Node *node)
 {
@@ -56,7 +57,8 @@ Status pool_window(const EvalCtx *ctx, const Tensor *x, Window *ret)
 
     if (!geometry_space(x->rank, &space, &problem))
         return eval_error(ctx, x->rank > 5 ? CODE_UNSUPPORTED : CODE_MODEL, "%s", problem.text);
-    if (!geometry_read(ctx->node, space, NULL, &geometry, &problem) || !geometry_window(&geometry, x->dims, ret, &problem))
+    if (!geometry_read(ctx->node, space, NULL, &geometry, &problem) ||
+        !geometry_window(&geometry, x->dims, ret, &problem))
         return eval_error(ctx, CODE_MODEL, "%s", problem.text);
     return NULL;
 }
@@ -69,7 +71,7 @@ static void output_dims(const Window *window, int64_t dims[TENSOR_MAX_RANK])
         dims[2 + d] = window->out[KERNEL_MAX_SPACE - window->space + d];
 }
 
-/* ---- oneDNN ---------------------------------------------------------------------------------------------------------------- */
+/* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
 
 typedef struct PoolJob {
     Window window;
@@ -103,7 +105,7 @@ static Status run_fast(EvalCtx *ctx, const Window *window, PoolKind kind, Kernel
     return NULL;
 }
 
-/* ---- MaxPool ----------------------------------------------------------------------------------------------------------------- */
+/* ---- MaxPool ----------------------------------------------------------------------------------------------------- */
 
 static Status run_max(EvalCtx *ctx, bool fast)
 {
@@ -154,7 +156,7 @@ static bool accepts_max(const EvalCtx *ctx)
     return ctx->in[0]->dtype == DT_FLOAT || is_8_bit(ctx->in[0]);
 }
 
-/* ---- AveragePool, LpPool ------------------------------------------------------------------------------------------------------ */
+/* ---- AveragePool, LpPool ----------------------------------------------------------------------------------------- */
 
 static Status run_average(EvalCtx *ctx, bool fast)
 {
@@ -170,7 +172,8 @@ static Status run_average(EvalCtx *ctx, bool fast)
     TRY(heavy_floats(ctx, 0, &floats));
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, dims, &y));
     if (fast)
-        TRY(run_fast(ctx, &window, with_pad ? POOL_AVERAGE_WITH_PAD : POOL_AVERAGE, KERNEL_FLOAT, floats, y.data, &done));
+        TRY(run_fast(ctx, &window, with_pad ? POOL_AVERAGE_WITH_PAD : POOL_AVERAGE, KERNEL_FLOAT, floats, y.data,
+                     &done));
     if (!done)
         pool_average(ctx->team, &window, with_pad, floats, y.data);
     return heavy_finish(ctx, &y);
@@ -219,7 +222,7 @@ static Status eval_lp(EvalCtx *ctx)
     return heavy_finish(ctx, &y);
 }
 
-/* ---- the global forms ---------------------------------------------------------------------------------------------------------- */
+/* ---- the global forms -------------------------------------------------------------------------------------------- */
 
 /* Planes (N * C) and elements of one; dims of the output. */
 static Status global_sizes(const EvalCtx *ctx, const Tensor *x, int64_t dims[TENSOR_MAX_RANK], int64_t *ret_planes,
@@ -285,7 +288,7 @@ static Status eval_global_max(EvalCtx *ctx)
     return heavy_finish(ctx, &y);
 }
 
-/* ---- definitions ----------------------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const AttrSpec max_attrs[] = {{"auto_pad", ATTR_STRING, false},   {"ceil_mode", ATTR_INT, false},
                                      {"dilations", ATTR_INTS, false},    {"kernel_shape", ATTR_INTS, true},

@@ -5,7 +5,6 @@
  */
 #include "src/ops/heavy.h"
 
-#include <string.h>
 
 enum { Q_X, Q_X_SCALE, Q_X_ZERO, Q_W, Q_W_SCALE, Q_W_ZERO, Q_Y_SCALE, Q_Y_ZERO, Q_BIAS };
 
@@ -16,7 +15,7 @@ typedef struct QConv {
     const float *multiplier; /* (w.scales,) */
     const int32_t *bias;     /* (M,), or NULL */
     const void *weight;
-    bool constant;
+    FastPacks *packs; /* NULL: something besides x is not constant */
 } QConv;
 
 static Status infer_qconv(Node *node)
@@ -38,10 +37,15 @@ static Status read_qconv(EvalCtx *ctx, QConv *ret)
     TRY(read_bias32(ctx, Q_BIAS, ret->window.channels_out, &ret->bias));
     ret->multiplier = make_multipliers(ctx, ret->x_scale.scale, &ret->w, ret->y_scale.scale);
     ret->weight = weight->data;
-    ret->constant = true;
-    for (int i = Q_X_SCALE; i < ctx->n_in; i++)
-        ret->constant = ret->constant && (ctx->in[i] == NULL || eval_is_constant(ctx, i));
     return NULL;
+}
+
+static bool all_constant(const EvalCtx *ctx)
+{
+    for (int i = Q_X_SCALE; i < ctx->n_in; i++)
+        if (ctx->in[i] != NULL && !eval_is_constant(ctx, i))
+            return false;
+    return true;
 }
 
 static void *make_fast(const void *context)
@@ -49,15 +53,15 @@ static void *make_fast(const void *context)
     const QConv *conv = context;
     FastInt integer = {conv->x_scale.zero, conv->y_scale.zero, conv->y_scale.type, conv->multiplier, conv->w.scales};
 
-    return fast_conv_new(&conv->window, false, conv->x_scale.type, &integer, conv->weight, conv->constant, conv->bias);
+    return fast_conv_new(&conv->window, false, conv->x_scale.type, &integer, conv->weight, conv->packs, conv->bias);
 }
 
 static Status run_fast(EvalCtx *ctx, const QConv *conv, void *y, bool *ret_done)
 {
     void *scratch;
     bool owned;
-    FastConv *fast = heavy_prepare(ctx, &conv->window, sizeof conv->window, conv->constant, make_fast, conv, fast_conv_free,
-                                   &owned);
+    FastConv *fast = heavy_prepare(ctx, &conv->window, sizeof conv->window, conv->packs != NULL, make_fast, conv,
+                                   fast_conv_free, &owned);
 
     *ret_done = false;
     if (fast == NULL)
@@ -73,7 +77,7 @@ static Status run_fast(EvalCtx *ctx, const QConv *conv, void *y, bool *ret_done)
 static Status run_qconv(EvalCtx *ctx, bool try_fast)
 {
     int64_t dims[TENSOR_MAX_RANK];
-    QConv conv = {.constant = false};
+    QConv conv = {.packs = NULL};
     size_t bytes;
     void *acc;
     bool done = false;
@@ -82,17 +86,19 @@ static Status run_qconv(EvalCtx *ctx, bool try_fast)
     const Window *window = &conv.window;
     conv_output_dims(window, dims);
     TRY(eval_output(ctx, 0, ctx->in[Q_Y_ZERO]->dtype, ctx->in[Q_X]->rank, dims));
-    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8)
+    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8) {
+        conv.packs = all_constant(ctx) ? heavy_packs(ctx) : NULL;
         TRY(run_fast(ctx, &conv, ctx->out[0].data, &done));
+    }
     if (done)
         return NULL;
     if (!size_mul((size_t)ctx->out[0].count, sizeof(int32_t), &bytes))
         return eval_error(ctx, CODE_MODEL, "the output is too large");
     TRY(eval_scratch(ctx, bytes, &acc));
-    conv_int(ctx->team, window, conv.x_scale.type, ctx->in[Q_X]->data, conv.x_scale.zero, kernel_type(ctx->in[Q_W]->dtype),
-             conv.weight, conv.w.zero, conv.w.zeros, acc);
-    requantize(ctx->team, acc, window->batch, window->channels_out, window_out_count(window), conv.multiplier, conv.w.scales,
-               conv.bias, conv.y_scale, ctx->out[0].data);
+    conv_int(ctx->team, window, conv.x_scale.type, ctx->in[Q_X]->data, conv.x_scale.zero,
+             kernel_type(ctx->in[Q_W]->dtype), conv.weight, conv.w.zero, conv.w.zeros, acc);
+    requantize(ctx->team, acc, window->batch, window->channels_out, window_out_count(window), conv.multiplier,
+               conv.w.scales, conv.bias, conv.y_scale, ctx->out[0].data);
     return NULL;
 }
 
@@ -111,7 +117,7 @@ static bool accepts_qconv(const EvalCtx *ctx)
     return is_8_bit(ctx->in[Q_X]) && ctx->in[Q_W]->dtype == DT_INT8 && fast_integer_exact();
 }
 
-/* ---- ConvInteger ---------------------------------------------------------------------------------------------------------- */
+/* ---- ConvInteger ------------------------------------------------------------------------------------------------- */
 
 static Status infer_conv_integer(Node *node)
 {

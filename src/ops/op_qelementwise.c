@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- QLinearAdd, QLinearMul: numpy broadcast ------------------------------------------------------------------------ */
+/* ---- QLinearAdd, QLinearMul: numpy broadcast --------------------------------------------------------------------- */
 
 typedef void (*BinaryRow)(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
                           int64_t n, Scale8 y_scale, void *y);
@@ -95,7 +95,7 @@ static Status eval_mul(EvalCtx *ctx)
     return eval_binary(ctx, qlinear_mul_row);
 }
 
-/* ---- functions of one element: a table of all 256 ----------------------------------------------------------------------- */
+/* ---- functions of one element: a table of all 256 ---------------------------------------------------------------- */
 
 static float identity(float x, float unused)
 {
@@ -138,7 +138,7 @@ static Status eval_leaky_relu(EvalCtx *ctx)
     return eval_table(ctx, leaky_relu, node_float(ctx->node, "alpha", 0.01F));
 }
 
-/* ---- QLinearConcat ---------------------------------------------------------------------------------------------------------- */
+/* ---- QLinearConcat ----------------------------------------------------------------------------------------------- */
 
 enum { CONCAT_FIRST = 2, CONCAT_STEP = 3 };
 
@@ -223,7 +223,7 @@ static Status eval_concat(EvalCtx *ctx)
     return NULL;
 }
 
-/* ---- definitions -------------------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const AttrSpec leaky_attrs[] = {{"alpha", ATTR_FLOAT, false}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec concat_attrs[] = {{"axis", ATTR_INT, true}, {NULL, ATTR_UNDEFINED, false}};

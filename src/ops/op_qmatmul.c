@@ -16,14 +16,14 @@ typedef struct QProduct {
     ChannelScales b;
     const float *multiplier;
     const int32_t *bias; /* (n,), or NULL */
-    const void *b_data;  /* constant, or NULL */
     FastMatmulShape shape;
 } QProduct;
 
-static bool all_constant(const EvalCtx *ctx, int from)
+/* All but the matrices themselves: the primitive holds scales, zero points and bias. */
+static bool parameters_constant(const EvalCtx *ctx)
 {
-    for (int i = from; i < ctx->n_in; i++)
-        if (ctx->in[i] != NULL && !eval_is_constant(ctx, i))
+    for (int i = A_SCALE; i < ctx->n_in; i++)
+        if (i != B && ctx->in[i] != NULL && !eval_is_constant(ctx, i))
             return false;
     return true;
 }
@@ -34,16 +34,15 @@ static void *make_fast(const void *context)
     FastInt integer = {product->a_scale.zero, product->y_scale.zero, product->y_scale.type, product->multiplier,
                        product->b.scales};
 
-    return fast_matmul_new(&product->shape, product->a_scale.type, &integer, product->b_data, product->bias);
+    return fast_matmul_new(&product->shape, product->a_scale.type, &integer, product->bias);
 }
 
-/* Constant weights and parameters: packed once. Else the primitive is made for this run. */
-static Status run_fast(EvalCtx *ctx, QProduct *product, void *y, bool *ret_done)
+/* With constant parameters the primitive is made once, else for this run. */
+static Status run_fast(EvalCtx *ctx, const QProduct *product, void *y, bool *ret_done)
 {
-    bool constant = all_constant(ctx, A_SCALE), owned;
+    bool constant = parameters_constant(ctx), owned;
     void *scratch;
 
-    product->b_data = constant ? ctx->in[B]->data : NULL;
     FastMatmul *fast = heavy_prepare(ctx, &product->shape, sizeof product->shape, constant, make_fast, product,
                                      fast_matmul_free, &owned);
     *ret_done = false;
@@ -75,8 +74,8 @@ static Status check_columns(const EvalCtx *ctx, int i, int64_t n)
     const Tensor *tensor = eval_in(ctx, i);
 
     if (tensor != NULL && tensor->count > 1 && tensor->dims[tensor->rank - 1] != n)
-        return eval_error(ctx, CODE_UNSUPPORTED, "input %d is %s, expected one number or one for each of %lld columns", i,
-                          tensor_shape_text(ctx->scratch, tensor), (long long)n);
+        return eval_error(ctx, CODE_UNSUPPORTED, "input %d is %s, expected one number or one for each of %lld columns",
+                          i, tensor_shape_text(ctx->scratch, tensor), (long long)n);
     return NULL;
 }
 
@@ -92,7 +91,7 @@ static Status take_sums(EvalCtx *ctx, int64_t count, int32_t **ret)
     return NULL;
 }
 
-/* ---- QLinearMatMul --------------------------------------------------------------------------------------------------------- */
+/* ---- QLinearMatMul ----------------------------------------------------------------------------------------------- */
 
 static Status infer_qmatmul(Node *node)
 {
@@ -102,7 +101,7 @@ static Status infer_qmatmul(Node *node)
 static Status run_qmatmul(EvalCtx *ctx, bool fast)
 {
     const Tensor *a = ctx->in[A], *b = ctx->in[B];
-    QProduct product = {.b_data = NULL};
+    QProduct product = {.bias = NULL};
     MatmulPlan plan;
     int32_t *sums;
     bool done = false;
@@ -124,10 +123,11 @@ static Status run_qmatmul(EvalCtx *ctx, bool fast)
     if (done)
         return NULL;
     TRY(take_sums(ctx, y->count, &sums));
-    gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k, int_matrix(a, plan.k, 1, &product.a_scale.zero, 1),
+    gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
+             int_matrix(a, plan.k, 1, &product.a_scale.zero, 1),
              int_matrix(b, plan.n, 1, product.b.zero, product.b.zeros), sums);
-    requantize(ctx->team, sums, plan.batch * plan.m, plan.n, 1, product.multiplier, product.b.scales, NULL, product.y_scale,
-               y->data);
+    requantize(ctx->team, sums, plan.batch * plan.m, plan.n, 1, product.multiplier, product.b.scales, NULL,
+               product.y_scale, y->data);
     return NULL;
 }
 
@@ -141,7 +141,7 @@ static Status eval_qmatmul_fast(EvalCtx *ctx)
     return run_qmatmul(ctx, true);
 }
 
-/* ---- QGemm ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- QGemm ------------------------------------------------------------------------------------------------------- */
 
 static Status infer_qgemm(Node *node)
 {
@@ -180,7 +180,7 @@ static Status run_qgemm(EvalCtx *ctx, bool fast)
     bool a_transposed = node_int(ctx->node, "transA", 0) != 0, b_transposed = node_int(ctx->node, "transB", 0) != 0;
     bool real = eval_in(ctx, GEMM_Y_SCALE) == NULL, done = false;
     float alpha = node_float(ctx->node, "alpha", 1.0F);
-    QProduct product = {.b_data = NULL};
+    QProduct product = {.bias = NULL};
     int64_t m, n, k;
     int32_t *sums;
 
@@ -233,7 +233,7 @@ static Status eval_qgemm_fast(EvalCtx *ctx)
     return run_qgemm(ctx, true);
 }
 
-/* ---- MatMulInteger ------------------------------------------------------------------------------------------------------------- */
+/* ---- MatMulInteger ----------------------------------------------------------------------------------------------- */
 
 static Status infer_matmul_integer(Node *node)
 {
@@ -253,19 +253,22 @@ static Status eval_matmul_integer(EvalCtx *ctx)
     TRY(read_channel_scales(ctx, -1, 3, b->dtype, plan.n, &right));
     TRY(eval_output(ctx, 0, DT_INT32, plan.rank, plan.dims));
     if (ctx->out[0].count > 0)
-        gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k, int_matrix(a, plan.k, 1, left.zero, left.zeros),
-                 int_matrix(b, plan.n, 1, right.zero, right.zeros), ctx->out[0].data);
+        gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
+                 int_matrix(a, plan.k, 1, left.zero, left.zeros), int_matrix(b, plan.n, 1, right.zero, right.zeros),
+                 ctx->out[0].data);
     return NULL;
 }
 
-/* ---- definitions ------------------------------------------------------------------------------------------------------------------ */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static bool accepts_int(const EvalCtx *ctx)
 {
     return is_8_bit(ctx->in[A]) && ctx->in[B]->dtype == DT_INT8 && fast_integer_exact();
 }
 
-static const AttrSpec qgemm_attrs[] = {{"alpha", ATTR_FLOAT, false}, {"transA", ATTR_INT, false}, {"transB", ATTR_INT, false},
+static const AttrSpec qgemm_attrs[] = {{"alpha", ATTR_FLOAT, false},
+                                       {"transA", ATTR_INT, false},
+                                       {"transB", ATTR_INT, false},
                                        {NULL, ATTR_UNDEFINED, false}};
 static const OpImpl qmatmul_impls[] = {{"onednn", accepts_int, eval_qmatmul_fast}, {NULL, NULL, NULL}};
 static const OpImpl qgemm_impls[] = {{"onednn", accepts_int, eval_qgemm_fast}, {NULL, NULL, NULL}};

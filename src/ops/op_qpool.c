@@ -3,7 +3,6 @@
  */
 #include "src/ops/heavy.h"
 
-#include <string.h>
 
 /* Only the layout that models are written in: channels_last is made by the runtime's own optimizer. */
 static Status check_layout(const EvalCtx *ctx)
@@ -80,7 +79,7 @@ static Status eval_average(EvalCtx *ctx)
     return NULL;
 }
 
-/* ---- QLinearSoftmax: `opset` says which Softmax it stands for --------------------------------------------------------------- */
+/* ---- QLinearSoftmax: `opset` says which Softmax it stands for ---------------------------------------------------- */
 
 static Status eval_softmax(EvalCtx *ctx)
 {
@@ -104,7 +103,8 @@ static const AttrSpec average_attrs[] = {
     {"count_include_pad", ATTR_INT, false}, {"dilations", ATTR_INTS, false},   {"kernel_shape", ATTR_INTS, true},
     {"pads", ATTR_INTS, false},             {"strides", ATTR_INTS, false},     {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec global_attrs[] = {{"channels_last", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
-static const AttrSpec softmax_attrs[] = {{"axis", ATTR_INT, false}, {"opset", ATTR_INT, true}, {NULL, ATTR_UNDEFINED, false}};
+static const AttrSpec softmax_attrs[] = {
+    {"axis", ATTR_INT, false}, {"opset", ATTR_INT, true}, {NULL, ATTR_UNDEFINED, false}};
 
 const OpDef op_ms_qlinearaveragepool = {
     .type = "QLinearAveragePool",

@@ -48,7 +48,8 @@ static Status find_blocks(const EvalCtx *ctx, const Tensor *x, const Tensor *sca
     for (int d = 0; fits && d < x->rank; d++)
         fits = scale->dims[d] == (d == axis ? x->dims[d] / block + (x->dims[d] % block != 0) : x->dims[d]);
     if (!fits)
-        return eval_error(ctx, CODE_MODEL, "scale is %s, which does not cut the input into blocks of %lld along axis %d",
+        return eval_error(ctx, CODE_MODEL,
+                          "scale is %s, which does not cut the input into blocks of %lld along axis %d",
                           tensor_shape_text(ctx->scratch, scale), (long long)block, axis);
     blocks.scales = scale->dims[axis];
     blocks.block = block;
@@ -128,7 +129,7 @@ static bool limits(DType dtype, int32_t *ret_low, int32_t *ret_high)
     }
 }
 
-/* ---- QuantizeLinear ------------------------------------------------------------------------------------------------------ */
+/* ---- QuantizeLinear ---------------------------------------------------------------------------------------------- */
 
 static DType quantized_dtype(const Node *node, DType zero)
 {
@@ -187,7 +188,7 @@ static Status eval_quantize(EvalCtx *ctx)
     return NULL;
 }
 
-/* ---- DequantizeLinear ------------------------------------------------------------------------------------------------------ */
+/* ---- DequantizeLinear -------------------------------------------------------------------------------------------- */
 
 static Status infer_dequantize(Node *node)
 {
@@ -237,7 +238,7 @@ static Status eval_dequantize(EvalCtx *ctx)
     return NULL;
 }
 
-/* ---- DynamicQuantizeLinear: range of the tensor itself, widened to 0, over uint8 --------------------------------------------- */
+/* ---- DynamicQuantizeLinear: range of the tensor itself, widened to 0, over uint8 --------------------------------- */
 
 static Status infer_dynamic(Node *node)
 {
@@ -279,7 +280,7 @@ static Status eval_dynamic(EvalCtx *ctx)
     return NULL;
 }
 
-/* ---- definitions ------------------------------------------------------------------------------------------------------------------ */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const AttrSpec quantize_attrs[] = {{"axis", ATTR_INT, false},      {"block_size", ATTR_INT, false},
                                           {"output_dtype", ATTR_INT, false}, {"precision", ATTR_INT, false},

@@ -1,6 +1,6 @@
 /* op_rnn.c - LSTM, GRU and RNN: all directions, layouts, activations, sequence lengths, peepholes.
  *
- * Letters: S steps, B batch, I input size, H hidden size, D directions (1 or 2), G gates (LSTM 4 iofc, GRU 3 zrh, RNN 1).
+ * Letters: S steps, B batch, I input size, H hidden size, D directions, G gates (LSTM 4 iofc, GRU 3 zrh, RNN 1).
  *
  *     gates (S*B, G*H) = X W^T + biases        for all steps at once
  *     for each step:   gates[t] + h R^T  ->  h (B, H)

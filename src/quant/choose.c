@@ -1,7 +1,7 @@
 /* choose.c - a range from a histogram: all that was seen (min-max), or the range with the least expected squared error.
  *
  *                       low                   0                    high
- *     clipped to low ────|──.──.──.──.──.──.──.──.──.──.──.──.──.──|──── clipped to high
+ *     clipped to low ----|--.--.--.--.--.--.--.--.--.--.--.--.--.--|---- clipped to high
  *                        levels, a step apart; x goes to the nearest
  *
  * The error of a range is worked out from the histogram with the very scale and zero point that qparams.c would give,
@@ -97,8 +97,13 @@ static Cumulated *cumulate(const Histogram *histogram)
         c->high = MIN(c->high, (c->last - HALF + 1) * c->width);
     }
     for (int i = 0; i < HISTOGRAM_BINS; i++) {
-        Sums part = c->bins[i] == 0 ? (Sums){0} : bin_part(c, i, 1);
-        c->before[i + 1] = (Sums){c->before[i].n + part.n, c->before[i].x + part.x, c->before[i].xx + part.xx};
+        c->before[i + 1] = c->before[i];
+        if (c->bins[i] == 0)
+            continue;
+        Sums part = bin_part(c, i, 1);
+        c->before[i + 1].n += part.n;
+        c->before[i + 1].x += part.x;
+        c->before[i + 1].xx += part.xx;
     }
     return c;
 }

@@ -33,7 +33,7 @@ typedef struct BlockFacts {
 
 static inline int32_t key_of(int32_t bits)
 {
-    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+    return bits ^ (bits < 0 ? 0x7fffffff : 0);
 }
 
 static float float_of_key(int32_t key)
@@ -99,7 +99,7 @@ static inline int32_t bin_of(float x, float per_bin)
 {
     int32_t bits;
     memcpy(&bits, &x, sizeof bits);
-    return HALF + ((int32_t)(fabsf(x) * per_bin) ^ (bits >> 31));
+    return HALF + ((int32_t)(fabsf(x) * per_bin) ^ (bits < 0 ? -1 : 0));
 }
 
 static void extend_range(Histogram *histogram, float low, float high, int64_t count)

@@ -16,8 +16,8 @@ void quant_limits(DType dtype, int32_t *ret_low, int32_t *ret_high)
         DType dtype;
         int32_t low, high;
     } limits[] = {
-        {DT_UINT8, 0, 255},      {DT_INT8, -128, 127}, {DT_UINT16, 0, 65535},
-        {DT_INT16, -32768, 32767}, {DT_UINT4, 0, 15},  {DT_INT4, -8, 7},
+        {DT_UINT8, 0, 255},        {DT_INT8, -128, 127}, {DT_UINT16, 0, 65535},
+        {DT_INT16, -32768, 32767}, {DT_UINT4, 0, 15},    {DT_INT4, -8, 7},
     };
     *ret_low = INT32_MIN;
     *ret_high = INT32_MAX;
@@ -43,7 +43,8 @@ QParams qparams_asymmetric(float low, float high, DType dtype)
     quant_limits(dtype, &q_low, &q_high);
     double least = isfinite(low) ? MIN((double)low, 0.0) : 0.0;
     double greatest = isfinite(high) ? MAX((double)high, 0.0) : 0.0;
-    QParams p = {.scale = usable_scale((greatest - least) / ((double)q_high - q_low)), .zero_point = q_low, .dtype = dtype};
+    QParams p = {
+        .scale = usable_scale((greatest - least) / ((double)q_high - q_low)), .zero_point = q_low, .dtype = dtype};
     double zero = nearbyint(q_low - least / (double)p.scale);
     p.zero_point = (int32_t)MIN(MAX(zero, (double)q_low), (double)q_high);
     return p;

@@ -53,9 +53,9 @@ const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insert
 /* ---- histogram.c: counts over a grid that grows by powers of two --------------------------------------------------------- */
 
 /* H = HISTOGRAM_BINS / 2, w = 2^exponent. Bin H + k covers [k * w, (k + 1) * w), bin H - 1 - k is its mirror image
- * (-(k + 1) * w, -k * w]. Doubling w merges pairs of bins exactly, and the final w depends on the greatest magnitude alone:
- * counts are the same for any order of samples and any split over threads. Zeros are counted apart: they are exact under
- * any parameters. */
+ * (-(k + 1) * w, -k * w]. Doubling w merges pairs of bins exactly, and the final w depends on the greatest magnitude
+ * alone: counts are the same for any order of samples and any split over threads. Zeros are counted apart: they are
+ * exact under any parameters. */
 #define HISTOGRAM_BINS 8192
 typedef struct Histogram {
     int exponent;            /* w = 2^exponent; meaningful once something non-zero was added */
@@ -74,8 +74,9 @@ void histogram_merge(Histogram *into, const Histogram *from);
 /* ---- choose.c: a range from a histogram ------------------------------------------------------------------------------------- */
 
 typedef enum RangeMethod { RANGE_MINMAX, RANGE_MSE } RangeMethod;
-/* Fills low, high, clipped_share and sqnr_db of `range` (and the observed part). MSE: the range with least expected squared
- * error of asymmetric quantization, both ends searched (MQBench's observer). levels: 256 for 8 bits, 16 or 65536. */
+/* Fills low, high, clipped_share and sqnr_db of `range` (and the observed part, not the name). MSE: the range with least
+ * expected squared error of asymmetric quantization, both ends searched (MQBench's observer). levels: 256 for 8 bits, 16
+ * or 65536. */
 void range_choose(const Histogram *histogram, RangeMethod method, int levels, Range *range);
 
 /* ---- weights.c: quantized constant tensors ------------------------------------------------------------------------------------ */

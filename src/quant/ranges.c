@@ -5,7 +5,7 @@
 
 struct RangeTable {
     Arena *arena;
-    Map *by_name;   /* name -> index + 1 */
+    Map *by_name; /* name -> index + 1 */
     Range *ranges;
     size_t n, cap;
 };

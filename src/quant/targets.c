@@ -8,12 +8,10 @@
 
 /* Ops that have an integer kernel, or whose Q and DQ the runtime drops because the op only moves data. */
 static const char *const ort_ops[] = {
-    "Conv", "Gemm", "MatMul",
-    "Add", "Mul", "LeakyRelu", "AveragePool", "GlobalAveragePool", "Concat",
-    "Sigmoid", "Softmax",
-    "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand", "Gather", "Tile",
-    "DepthToSpace", "Resize", "ReduceMax", "ReduceMin",
-    NULL,
+    "Conv",      "Gemm",      "MatMul",  "Add",     "Mul",     "LeakyRelu", "AveragePool",  "GlobalAveragePool",
+    "Concat",    "Sigmoid",   "Softmax", "MaxPool", "Reshape", "Flatten",   "Transpose",    "Squeeze",
+    "Unsqueeze", "Slice",     "Split",   "Expand",  "Gather",  "Tile",      "DepthToSpace", "Resize",
+    "ReduceMax", "ReduceMin", NULL,
 };
 
 static const Target targets[] = {

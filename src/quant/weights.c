@@ -89,13 +89,14 @@ static void quantize_channel(const float *w, Channels c, int64_t channel, float 
     }
 }
 
-Status weights_quantize(Arena *arena, const Tensor *weight, int axis, const float *min_scale, Tensor **ret_q, Tensor **ret_scales,
-                        double *ret_sqnr_db)
+Status weights_quantize(Arena *arena, const Tensor *weight, int axis, const float *min_scale, Tensor **ret_q,
+                        Tensor **ret_scales, double *ret_sqnr_db)
 {
     const float *w = weight->data;
     for (int64_t i = 0; i < weight->count; i++)
         if (!isfinite(w[i]))
-            return status_new(CODE_MODEL, "weight holds a value that is not finite (element %lld): train or repair it first",
+            return status_new(CODE_MODEL,
+                              "weight holds a value that is not finite (element %lld): train or repair it first",
                               (long long)i);
     Channels c = split_channels(weight, axis);
     Tensor *q = NULL, *scales = NULL;

@@ -96,8 +96,8 @@ void write_png(const char *path, int width, int height, int depth, int color_typ
 
 static void write_exif(struct jpeg_compress_struct *jpeg, int orientation)
 {
-    unsigned char exif[] = {'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 0,
-                            0,   0,   0,   0,   0, 0};
+    unsigned char exif[] = {'E',  'x',  'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
+                            0x01, 0x12, 0,   3,   0, 0, 0,   1,   0, 0,  0, 0, 0, 0, 0, 0};
     exif[25] = (unsigned char)orientation;
     jpeg_write_marker(jpeg, JPEG_APP0 + 1, exif, sizeof exif);
 }

@@ -125,7 +125,8 @@ TEST(dataset_without_anything_readable_says_what_it_found)
                 "2 files, none an image, .npy or .pb");
     const char *empty = fresh_folder();
     CHECK_FAILS(dataset_open(in_folder(empty, ""), inputs, 1, standard(), &dataset), CODE_DATA, "empty");
-    CHECK_FAILS(dataset_open(picture_path("no-such-folder"), inputs, 1, standard(), &dataset), CODE_DATA, "no-such-folder");
+    CHECK_FAILS(dataset_open(picture_path("no-such-folder"), inputs, 1, standard(), &dataset), CODE_DATA,
+                "no-such-folder");
     CHECK_FAILS(dataset_open(in_folder(folder, ""), inputs, 0, standard(), &dataset), CODE_DATA, "no input");
     CHECK(dataset == NULL);
 }
@@ -202,7 +203,8 @@ TEST(protobuf_tensors_are_read_and_outputs_left_out)
     dataset_free(dataset);
     DatasetOptions options = *standard();
     options.read_pb = NULL;
-    CHECK_FAILS(dataset_open(in_folder(folder, ""), (const Value *[]){&input}, 1, &options, &dataset), CODE_DATA, "not read");
+    CHECK_FAILS(dataset_open(in_folder(folder, ""), (const Value *[]){&input}, 1, &options, &dataset), CODE_DATA,
+                "not read");
 }
 
 TEST(several_inputs_come_from_folders)
@@ -231,5 +233,6 @@ TEST(several_inputs_come_from_folders)
     CHECK_FAILS(dataset_open(in_folder(pictures, ""), inputs, 2, standard(), &dataset), CODE_DATA, "this one has 2");
     const char *loose = fresh_folder();
     put_floats(loose, "a.npy", DT_FLOAT, 1, (int64_t[]){4}, 3);
-    CHECK_FAILS(dataset_open(in_folder(loose, ""), inputs, 2, standard(), &dataset), CODE_DATA, "the model has 2 inputs");
+    CHECK_FAILS(dataset_open(in_folder(loose, ""), inputs, 2, standard(), &dataset), CODE_DATA,
+                "the model has 2 inputs");
 }

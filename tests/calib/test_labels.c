@@ -14,7 +14,8 @@ static Labels *read_labels(const char *text)
 
 TEST(labels_are_found_by_path_suffix_then_by_base_name)
 {
-    Labels *labels = read_labels("cat/01.png 3\r\ndog/01.png\t4\n\n  with space.jpg 17 \n./here.jpg 5\nval/only.jpg 6\nplain.png 0");
+    Labels *labels =
+        read_labels("cat/01.png 3\r\ndog/01.png\t4\n\n  with space.jpg 17 \n./here.jpg 5\nval/only.jpg 6\nplain.png 0");
     CHECK_INT(labels_count(labels), 6);
     CHECK_INT(labels_get(labels, "cat/01.png"), 3);
     CHECK_INT(labels_get(labels, "/data/set/dog/01.png"), 4);

@@ -52,7 +52,8 @@ TEST(npy_reads_every_number_type)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         for (int version = 1; version <= 3; version++) {
             char header[128];
-            snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (1, 1), }\n", cases[i].descr);
+            snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (1, 1), }\n",
+                     cases[i].descr);
             write_npy(path, version, header, cases[i].bytes, cases[i].size);
             Tensor tensor;
             if (!CHECK_OK(npy_read(path, &tensor)))

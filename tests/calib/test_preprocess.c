@@ -68,7 +68,8 @@ TEST(inputs_that_are_no_pictures_are_refused_by_name)
     Preprocess p = preprocess_default();
     PixelPlan plan = {.rank = 77};
     Value both = INPUT(DT_FLOAT, 1, 3, 32, 3), neither = INPUT(DT_FLOAT, 1, 4, 31, 47), flat = INPUT(DT_FLOAT, 1, 784);
-    Value integers = INPUT(DT_INT64, 1, 3, 8, 8), open = INPUT(DT_FLOAT, -1, 3, -1, -1), large = INPUT(DT_FLOAT, 1, 3, 8, 99999);
+    Value integers = INPUT(DT_INT64, 1, 3, 8, 8), open = INPUT(DT_FLOAT, -1, 3, -1, -1),
+          large = INPUT(DT_FLOAT, 1, 3, 8, 99999);
     CHECK_FAILS(pixels_plan(&both, &p, &plan), CODE_DATA, "--layout");
     CHECK_FAILS(pixels_plan(&neither, &p, &plan), CODE_DATA, "'x' has shape 1x4x31x47");
     CHECK_FAILS(pixels_plan(&flat, &p, &plan), CODE_DATA, "1x784");
@@ -234,8 +235,9 @@ TEST(cropping_rounds_as_torchvision)
 TEST(preprocessing_file_is_read)
 {
     Preprocess p;
-    const char *json = "{\"mean\": [0.5, 0.25, 0], \"std\": 0.5, \"preset\": \"yolo\", \"size\": [320, 240], \"interp\": \"bicubic\","
-                       "\"color\": \"bgr\", \"layout\": \"nhwc\", \"pad_value\": 0, \"scale\": 0.01}";
+    const char *json =
+        "{\"mean\": [0.5, 0.25, 0], \"std\": 0.5, \"preset\": \"yolo\", \"size\": [320, 240], \"interp\": \"bicubic\","
+        "\"color\": \"bgr\", \"layout\": \"nhwc\", \"pad_value\": 0, \"scale\": 0.01}";
     if (!CHECK_OK(preprocess_from_json(json, "p.json", &p)))
         return;
     CHECK_INT(p.resize, RESIZE_PAD);
@@ -287,8 +289,9 @@ TEST(the_description_says_what_is_done)
     PixelPlan plan;
     Arena *arena = arena_new();
     if (CHECK_OK(pixels_plan(&input, &preset_find("imagenet")->preprocess, &plan)))
-        CHECK_TEXT(pixels_describe(arena, &plan),
-                   "RGB 224x224 NCHW float, shorter side 256 and centre crop, bilinear; (pixel * 0.00392157 - mean 0.485, "
-                   "0.456, 0.406) / std 0.229, 0.224, 0.225; each image fills all 2 places of the batch");
+        CHECK_TEXT(
+            pixels_describe(arena, &plan),
+            "RGB 224x224 NCHW float, shorter side 256 and centre crop, bilinear; (pixel * 0.00392157 - mean 0.485, "
+            "0.456, 0.406) / std 0.229, 0.224, 0.225; each image fills all 2 places of the batch");
     arena_free(arena);
 }

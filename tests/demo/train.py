@@ -182,7 +182,8 @@ def export(net, mean, std, path):
     """Writes the ONNX file; how to prepare an image travels in its metadata."""
     # PRESERVE keeps the exporter from folding the batch normalisation.
     torch.onnx.export(net, torch.zeros(2, 3, generate.SIZE, generate.SIZE), str(path),
-                      opset_version=13, training=torch.onnx.TrainingMode.PRESERVE,
+                      opset_version=13, do_constant_folding=False,
+                      training=torch.onnx.TrainingMode.PRESERVE,
                       input_names=["image"], output_names=["logits"],
                       dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}})
     model = onnx.load(str(path))

@@ -121,7 +121,7 @@ static void *room(int64_t n, size_t size)
 static void check_fast(const Window *window, bool transposed, const float *x, const float *weight, const float *bias,
                        const float *expected, int *ran)
 {
-    FastConv *conv = fast_conv_new(window, transposed, KERNEL_FLOAT, NULL, weight, true, bias);
+    FastConv *conv = fast_conv_new(window, transposed, KERNEL_FLOAT, NULL, weight, NULL, bias);
     float *y = room(y_count(window), sizeof *y);
     void *scratch = NULL;
 
@@ -163,8 +163,8 @@ TEST(conv_float_is_the_definition_and_onednn_agrees)
     CHECK(ran > 75);
 }
 
-/* Both directions of one geometry are adjoint: sum y * conv(x) = sum x * transposed(y), with the weights seen as (M, C/g, K)
- * by one and, read backwards, as (C', M'/g, K) by the other. */
+/* Both directions of one geometry are adjoint: sum y * conv(x) = sum x * transposed(y), with the weights seen as (M,
+ * C/g, K) by one and, read backwards, as (C', M'/g, K) by the other. */
 TEST(conv_transpose_is_the_adjoint_and_onednn_agrees)
 {
     Random random = {2};
@@ -179,7 +179,8 @@ TEST(conv_transpose_is_the_adjoint_and_onednn_agrees)
             back.out[d] = window.in[d];
         }
         int64_t nx = x_count(&window), ny = y_count(&window), nw = weight_count(&window);
-        float *x = room(nx, 4), *weight = room(nw, 4), *y = room(ny, 4), *forward = room(ny, 4), *backward = room(nx, 4);
+        float *x = room(nx, 4), *weight = room(nw, 4), *y = room(ny, 4), *forward = room(ny, 4),
+              *backward = room(nx, 4);
         random_floats(&random, x, nx);
         random_floats(&random, y, ny);
         random_floats(&random, weight, nw);
@@ -223,8 +224,8 @@ TEST(conv_int_is_exact)
         for (int64_t i = 0; i < m; i++)
             zeros[i] = (int32_t)random_range(&random, weight_signed ? -128 : 0, weight_signed ? 127 : 255);
         each_product(&window, add_int, &(Ints){x, weight, x_signed, weight_signed, x_zero, zeros, nw / m, exact});
-        conv_int(NULL, &window, x_signed ? KERNEL_S8 : KERNEL_U8, x, x_zero, weight_signed ? KERNEL_S8 : KERNEL_U8, weight,
-                 zeros, m, acc);
+        conv_int(NULL, &window, x_signed ? KERNEL_S8 : KERNEL_U8, x, x_zero, weight_signed ? KERNEL_S8 : KERNEL_U8,
+                 weight, zeros, m, acc);
         for (int64_t i = 0; i < ny; i++)
             CHECK_INT(acc[i], exact[i]);
         free(x), free(weight), free(zeros), free(acc), free(exact);
@@ -280,7 +281,7 @@ TEST(conv_of_an_empty_batch_is_empty)
     window.batch = 0;
     conv_float(NULL, &window, NULL, &weight, NULL, &untouched);
     CHECK(untouched == 7.0F);
-    CHECK(fast_conv_new(&window, false, KERNEL_FLOAT, NULL, &weight, true, NULL) == NULL);
+    CHECK(fast_conv_new(&window, false, KERNEL_FLOAT, NULL, &weight, NULL, NULL) == NULL);
 }
 
 /* oneDNN's fused integer convolution against exact sums and our requantization. */
@@ -296,7 +297,7 @@ TEST(onednn_int_conv_is_within_one_step)
         Window window;
         window_init(&window, 2);
         FastInt integer = {0, 0, KERNEL_U8, &one, 1};
-        CHECK(fast_conv_new(&window, false, KERNEL_U8, &integer, &weight, true, NULL) == NULL);
+        CHECK(fast_conv_new(&window, false, KERNEL_U8, &integer, &weight, NULL, NULL) == NULL);
         return;
     }
     for (int round = 0; round < 200; round++) {
@@ -323,9 +324,10 @@ TEST(onednn_int_conv_is_within_one_step)
             multiplier[i] = 0.0005F + 0.003F * fabsf(random_float(&random));
         }
         conv_int(NULL, &window, x_type, x, x_zero, KERNEL_S8, weight, &zero, 1, acc);
-        requantize(NULL, acc, window.batch, m, window_out_count(&window), multiplier, multipliers, bias, y_scale, expected);
+        requantize(NULL, acc, window.batch, m, window_out_count(&window), multiplier, multipliers, bias, y_scale,
+                   expected);
         FastInt integer = {x_zero, y_scale.zero, y_type, multiplier, multipliers};
-        FastConv *conv = fast_conv_new(&window, false, x_type, &integer, weight, true, bias);
+        FastConv *conv = fast_conv_new(&window, false, x_type, &integer, weight, NULL, bias);
         void *scratch = NULL;
         if (conv != NULL) {
             CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
@@ -344,4 +346,44 @@ TEST(onednn_int_conv_is_within_one_step)
     }
     CHECK(ran > 50);
     CHECK((double)equal >= 0.999 * (double)total);
+}
+
+/* Two input sizes, one constant weight: both runs are right */
+TEST(onednn_convs_of_two_sizes_share_packed_weights)
+{
+    Random random = {6};
+    FastPacks *packs = fast_packs_new();
+    float *weight = room(32 * 32 * 9, 4);
+    size_t after_first = 0;
+
+    random_floats(&random, weight, 32 * 32 * 9);
+    for (int round = 0; round < 2; round++) {
+        Window window;
+        window_init(&window, 2);
+        window.channels_in = window.channels_out = 32;
+        set_axis(&window, 1, 10 + 6 * round, 3, 1, 1, 1, 1);
+        set_axis(&window, 2, 12 + 6 * round, 3, 1, 1, 1, 1);
+        int64_t n = x_count(&window);
+        float *x = room(n, 4), *y = room(n, 4), *expected = room(n, 4);
+        void *scratch = NULL;
+        random_floats(&random, x, n);
+        conv_float(NULL, &window, x, weight, NULL, expected);
+        size_t before = memory_in_use();
+        FastConv *conv = fast_conv_new(&window, false, KERNEL_FLOAT, NULL, weight, packs, NULL);
+        if (round == 0)
+            after_first = memory_in_use() - before;
+        else if (after_first > 0)
+            CHECK_INT(memory_in_use() - before, 0);
+        if (conv != NULL) {
+            CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
+            CHECK(fast_conv_run(conv, 1, x, y, scratch));
+            for (int64_t i = 0; i < n; i++)
+                CHECK_NEAR(y[i], expected[i], 2e-5);
+        }
+        memory_free(scratch);
+        fast_conv_free(conv);
+        free(x), free(y), free(expected);
+    }
+    fast_packs_free(packs);
+    free(weight);
 }

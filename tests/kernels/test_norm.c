@@ -7,7 +7,8 @@
 
 TEST(norm_rows_gives_mean_zero_and_variance_one)
 {
-    const float x[] = {1, 2, 3, 4, 1000001, 1000002, 1000003, 1000004}; /* far from zero: single precision sums would fail */
+    const float x[] = {1,       2,       3,       4,
+                       1000001, 1000002, 1000003, 1000004}; /* far from zero: single precision sums would fail */
     float y[8], mean[2], inverse[2];
 
     norm_rows(NULL, 2, 4, 0.0F, x, y, mean, inverse);

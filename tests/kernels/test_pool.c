@@ -139,7 +139,8 @@ TEST(onednn_pooling_agrees_with_the_reference)
             window.in[d] = reach + random_range(&random, 0, 8);
             int64_t free_room = window.in[d] + window.pad_begin[d] + window.pad_end[d] - reach;
             window.out[d] = free_room / stride + 1;
-            if (round % 2 == 0 && free_room % stride != 0 && window.out[d] * stride < window.in[d] + window.pad_begin[d])
+            if (round % 2 == 0 && free_room % stride != 0 &&
+                window.out[d] * stride < window.in[d] + window.pad_begin[d])
                 window.out[d]++; /* ceil_mode */
         }
         int64_t planes = window.batch * window.channels_in;

@@ -85,7 +85,8 @@ TEST(histogram_grid_depends_on_the_greatest_magnitude_alone)
     static const struct {
         float magnitude;
         int exponent;
-    } cases[] = {{1.0f, -11}, {0.99f, -12}, {4096.0f, 1}, {-4095.0f, 0}, {3.4e38f, 116}, {1e-30f, -111}, {1e-45f, -126}};
+    } cases[] = {{1.0f, -11},    {0.99f, -12},   {4096.0f, 1},  {-4095.0f, 0},
+                 {3.4e38f, 116}, {1e-30f, -111}, {1e-45f, -126}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Histogram *h = new_histogram();
         histogram_add(h, &cases[i].magnitude, 1);

@@ -1,0 +1,309 @@
+/* test_quantize.c - the quantize_* passes and the integer steps they lead to: structure, and numbers through the executor.
+ *
+ *     float graph ─ run on samples ─ ranges ─ quantize ─┬─ plan: QLinearConv ... in the steps expected
+ *                                                       └─ output close to the float one; integer run = Q/DQ run
+ */
+#include "passes/pass.h"
+#include "passes/quantize.h"
+#include "src/exec/exec.h"
+#include "src/ops/ops.h"
+#include "tests/passes/graphs.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLES 4
+
+typedef struct Fixture {
+    Model *floats, *integers; /* the same graph, before and after */
+    RangeTable *ranges;
+    QuantPlan *decisions;
+} Fixture;
+
+/* Values in [-1, 1) that depend on the sample and the place alone. */
+static Tensor random_input(const Value *input, int sample)
+{
+    int64_t dims[TENSOR_MAX_RANK];
+    Tensor tensor = {0};
+    for (int i = 0; i < input->type.shape.rank; i++)
+        dims[i] = dim_is_known(input->type.shape.dims[i]) ? input->type.shape.dims[i].size : 2;
+    CHECK_OK(tensor_alloc(&tensor, DT_FLOAT, input->type.shape.rank, dims));
+    uint32_t state = 12345u + (uint32_t)sample * 7919u;
+    for (int64_t i = 0; i < tensor.count; i++) {
+        state = state * 1664525u + 1013904223u;
+        ((float *)tensor.data)[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+    return tensor;
+}
+
+static Status watch(void *context, const Value *value, Tensor *tensor)
+{
+    if (tensor->dtype != DT_FLOAT)
+        return NULL;
+    const Range *before = ranges_get(context, value->name);
+    Range range = before != NULL ? *before : (Range){.name = value->name};
+    for (int64_t i = 0; i < tensor->count; i++) {
+        range.low = fminf(range.low, ((const float *)tensor->data)[i]);
+        range.high = fmaxf(range.high, ((const float *)tensor->data)[i]);
+    }
+    range.elements += tensor->count;
+    ranges_put(context, &range);
+    return NULL;
+}
+
+/* The first output on one sample; the caller releases it. */
+static Tensor run_once(const Model *model, const PlanOptions *options, int sample, const Observer *observer)
+{
+    Plan *plan = NULL;
+    Tensor result = {0};
+    if (!CHECK_OK(plan_new(model, options, &plan)))
+        return result;
+    Runner *runner = runner_new(plan, NULL);
+    Tensor *inputs = xcalloc((size_t)plan_n_inputs(plan), sizeof inputs[0]);
+    Tensor *outputs = xcalloc((size_t)plan_n_outputs(plan), sizeof outputs[0]);
+    for (int i = 0; i < plan_n_inputs(plan); i++)
+        inputs[i] = random_input(plan_input(plan, i), sample + 100 * i);
+    if (CHECK_OK(runner_run(runner, inputs, observer, outputs)))
+        CHECK_OK(tensor_copy(&result, &outputs[0]));
+    for (int i = 0; i < plan_n_inputs(plan); i++)
+        tensor_release(&inputs[i]);
+    free(inputs);
+    free(outputs);
+    runner_free(runner);
+    plan_free(plan);
+    return result;
+}
+
+static Model *build_model(void (*build)(Model *model))
+{
+    Model *model = model_new();
+    model->graph = graph_new(model, "g", NULL);
+    model_set_opset(model, "", 13);
+    model->ir_version = 7;
+    build(model);
+    ops_bind(model);
+    CHECK_OK(ops_infer(model));
+    return model;
+}
+
+static Fixture quantized(void (*build)(Model *model))
+{
+    Fixture f = {build_model(build), build_model(build), ranges_new(), NULL};
+    Observer observer = {watch, f.ranges};
+    for (int sample = 0; sample < SAMPLES; sample++) {
+        Tensor output = run_once(f.floats, NULL, sample, &observer);
+        tensor_release(&output);
+    }
+    f.decisions = quant_plan_new(f.integers);
+    PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
+    CHECK_OK(passes_run(f.integers, PASS_QUANTIZE, NULL, f.ranges, target_find("ort-x86"), f.decisions, records));
+    CHECK_OK(model_verify(f.integers));
+    free(records);
+    return f;
+}
+
+static void release(Fixture *f)
+{
+    model_free(f->floats);
+    model_free(f->integers);
+    ranges_free(f->ranges);
+    quant_plan_free(f->decisions);
+}
+
+/* The ops of the steps in order: "QuantizeLinear QLinearConv DequantizeLinear". */
+static char *step_names(const Model *model)
+{
+    Plan *plan = NULL;
+    Text text = {0};
+    text_add(&text, "");
+    if (CHECK_OK(plan_new(model, NULL, &plan)))
+        for (int i = 0; i < plan_n_steps(plan); i++)
+            text_addf(&text, "%s%s", i == 0 ? "" : " ", plan_step_op(plan, i));
+    plan_free(plan);
+    return text.data;
+}
+
+static double sqnr_db(const Tensor *a, const Tensor *b)
+{
+    double signal = 0.0, noise = 0.0;
+    for (int64_t i = 0; i < a->count; i++) {
+        double x = tensor_get(a, i), y = tensor_get(b, i);
+        signal += x * x;
+        noise += (x - y) * (x - y);
+    }
+    return 10.0 * log10(signal / noise);
+}
+
+/* Steps as expected; close to float on a sample that calibration did not see; the integer run equals the run node by node in
+ * float arithmetic to within one step of the output. */
+static void check_quantized(void (*build)(Model *model), const char *steps, double least_sqnr_db)
+{
+    Fixture f = quantized(build);
+    char *names = step_names(f.integers);
+    CHECK_TEXT(names, steps);
+    free(names);
+    Tensor expected = run_once(f.floats, NULL, SAMPLES, NULL);
+    Tensor integer = run_once(f.integers, NULL, SAMPLES, NULL);
+    Tensor reference = run_once(f.integers, &(PlanOptions){.reference = true}, SAMPLES, NULL);
+    Tensor emulated = run_once(f.integers, &(PlanOptions){.no_integer = true}, SAMPLES, NULL);
+    CHECK(tensor_same_shape(&expected, &integer));
+    double reached = sqnr_db(&expected, &integer);
+    if (reached < least_sqnr_db)
+        test_fail(__FILE__, __LINE__, "SQNR %.1f dB, expected %.1f", reached, least_sqnr_db);
+    CHECK(sqnr_db(&integer, &reference) > least_sqnr_db + 6.0 || tensor_equal(&integer, &reference));
+    CHECK(sqnr_db(&integer, &emulated) > least_sqnr_db + 6.0 || tensor_equal(&integer, &emulated));
+    tensor_release(&expected);
+    tensor_release(&integer);
+    tensor_release(&reference);
+    tensor_release(&emulated);
+    release(&f);
+}
+
+/* ---- graphs --------------------------------------------------------------------------------------------------------- */
+
+static void conv_relu_conv(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,9,9");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,3,3"), test_floats(m, "b1", "8"));
+    Value *r = TEST_NODE(m, "Relu", "r", a);
+    test_output(TEST_NODE(m, "Conv", "y", r, test_floats(m, "w2", "6,8,3,3"), test_floats(m, "b2", "6")));
+}
+
+TEST(quantize_absorbs_relu_between_convolutions)
+{
+    check_quantized(conv_relu_conv, "QuantizeLinear QLinearConv QLinearConv DequantizeLinear", 28.0);
+}
+
+static void residual(Model *m)
+{
+    Value *x = test_input(m, "x", "N,8,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,8,1,1"));
+    Value *b = TEST_NODE(m, "Conv", "b", a, test_floats(m, "w2", "8,8,1,1"));
+    Value *sum = TEST_NODE(m, "Add", "sum", a, b);
+    Value *r = TEST_NODE(m, "Relu", "r", sum);
+    Value *p = TEST_NODE(m, "MaxPool", "p", r);
+    TEST_SET_INTS(p, "kernel_shape", 2, 2);
+    TEST_SET_INTS(p, "strides", 2, 2);
+    test_output(TEST_NODE(m, "Conv", "y", p, test_floats(m, "w3", "4,8,1,1")));
+}
+
+TEST(quantize_keeps_residuals_and_pooling_in_integers)
+{
+    check_quantized(residual, "QuantizeLinear QLinearConv QLinearConv QLinearAdd MaxPool QLinearConv DequantizeLinear", 26.0);
+}
+
+static void silu_concat(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"), test_floats(m, "b1", "8"));
+    Value *s = TEST_NODE(m, "Sigmoid", "s", a);
+    Value *u = TEST_NODE(m, "Mul", "u", a, s);
+    Value *both = TEST_NODE(m, "Concat", "both", u, a);
+    node_set_int(both->producer, "axis", 1);
+    test_output(TEST_NODE(m, "Conv", "y", both, test_floats(m, "w2", "4,16,1,1")));
+}
+
+TEST(quantize_runs_silu_and_concat_in_integers)
+{
+    check_quantized(silu_concat,
+                    "QuantizeLinear QLinearConv QLinearSigmoid QLinearMul QLinearConcat QLinearConv DequantizeLinear", 26.0);
+}
+
+static void head(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,3,3"));
+    Value *g = TEST_NODE(m, "GlobalAveragePool", "g", a);
+    Value *flat = TEST_NODE(m, "Flatten", "flat", g);
+    Value *y = TEST_NODE(m, "Gemm", "logits", flat, test_floats(m, "w2", "8,5"), test_floats(m, "b2", "5"));
+    test_output(TEST_NODE(m, "Softmax", "y", y));
+}
+
+TEST(quantize_leaves_the_tail_float)
+{
+    check_quantized(head, "QuantizeLinear QLinearConv QLinearGlobalAveragePool Flatten QGemm DequantizeLinear Softmax", 28.0);
+}
+
+static void matmul_bias(Model *m)
+{
+    Value *x = test_input(m, "x", "N,5,12");
+    Value *a = TEST_NODE(m, "MatMul", "a", x, test_floats(m, "w1", "12,16"));
+    Value *b = TEST_NODE(m, "Add", "b", a, test_floats(m, "b1", "16"));
+    test_output(TEST_NODE(m, "MatMul", "y", b, test_floats(m, "w2", "16,8")));
+}
+
+TEST(quantize_matmul_with_bias)
+{
+    check_quantized(matmul_bias, "QuantizeLinear QLinearMatMul QLinearAdd QLinearMatMul DequantizeLinear", 26.0);
+}
+
+static void float_island(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"));
+    Value *t = TEST_NODE(m, "Tanh", "t", a);
+    Value *e = TEST_NODE(m, "Elu", "e", t);
+    test_output(TEST_NODE(m, "Conv", "y", e, test_floats(m, "w2", "4,8,1,1")));
+}
+
+TEST(quantize_leaves_float_islands_whole)
+{
+    check_quantized(float_island,
+                    "QuantizeLinear QLinearConv DequantizeLinear Tanh Elu QuantizeLinear QLinearConv DequantizeLinear", 26.0);
+}
+
+/* Output of an integer node that is a graph output and read on: its name stays, and both readers see the same numbers. */
+static void inner_output(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"));
+    test_output(a);
+    test_output(TEST_NODE(m, "Conv", "y", a, test_floats(m, "w2", "4,8,1,1")));
+}
+
+TEST(quantize_keeps_names_of_outputs)
+{
+    Fixture f = quantized(inner_output);
+    CHECK_TEXT(f.integers->graph->outputs[0]->name, "a");
+    CHECK_TEXT(f.integers->graph->outputs[1]->name, "y");
+    CHECK(node_is(f.integers->graph->outputs[0]->producer, "DequantizeLinear"));
+    release(&f);
+}
+
+/* A bias far too large for int32 at the scale of its tiny weights: the channel's scale is widened until it fits. */
+static void huge_bias(Model *m)
+{
+    Value *x = test_input(m, "x", "N,2,3,3");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_fill(m, "w1", "2,2,1,1", 1e-9f), test_fill(m, "b1", "2", 3.0f));
+    test_output(TEST_NODE(m, "Conv", "y", a, test_floats(m, "w2", "2,2,1,1")));
+}
+
+TEST(quantize_guards_the_bias_against_overflow)
+{
+    check_quantized(huge_bias, "QuantizeLinear QLinearConv QLinearConv DequantizeLinear", 30.0);
+    Fixture f = quantized(huge_bias);
+    for (int i = 0; i < f.integers->graph->n_initializers; i++) {
+        const Tensor *t = f.integers->graph->initializers[i]->constant;
+        for (int64_t k = 0; t->dtype == DT_INT32 && k < t->count; k++)
+            CHECK(llabs((long long)tensor_get_int(t, k)) <= 1073741824LL);
+    }
+    release(&f);
+}
+
+static void not_finite(Model *m)
+{
+    Value *x = test_input(m, "x", "N,2,3,3");
+    test_output(TEST_NODE(m, "Conv", "y", x, test_fill(m, "w1", "2,2,1,1", INFINITY)));
+}
+
+TEST(quantize_leaves_weights_that_are_not_finite)
+{
+    Fixture f = quantized(not_finite);
+    const Node *conv = f.integers->graph->first;
+    CHECK(node_is(conv, "Conv"));
+    CHECK_INT(quant_fate(f.decisions, conv), FATE_FLOAT);
+    CHECK(strstr(f.decisions->nodes[conv->id].reason, "finite") != NULL);
+    release(&f);
+}

@@ -40,11 +40,10 @@ static Status add_pair(PassContext *context, Value *value, Node *before, Value *
     Value *quantized = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_quantized", base)));
     Value *real = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_dequantized", base)));
     Value *in[3] = {value, parameters[0], parameters[1]};
-    TRY(ops_add_node(graph, before, "QuantizeLinear", "", arena_printf(model->arena, "%s_QuantizeLinear", base), 3,
-                     in, quantized, NULL));
+    /* nodes are named after their outputs, which are unique: ONNX Runtime refuses two nodes of one name */
+    TRY(ops_add_node(graph, before, "QuantizeLinear", "", quantized->name, 3, in, quantized, NULL));
     in[0] = quantized;
-    TRY(ops_add_node(graph, before, "DequantizeLinear", "", arena_printf(model->arena, "%s_DequantizeLinear", base),
-                     3, in, real, NULL));
+    TRY(ops_add_node(graph, before, "DequantizeLinear", "", real->name, 3, in, real, NULL));
     *ret = real;
     return NULL;
 }

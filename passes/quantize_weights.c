@@ -22,27 +22,21 @@ static Value *add_constant(Graph *graph, const char *base, const char *suffix, T
                               tensor);
 }
 
-/* Input i of the node reads `quantized` through a DQ of its own. axis -1: per tensor. */
-static Status put_behind_dequantize(Node *node, int i, const char *base, Tensor *quantized, Tensor *scales, int axis)
+/* Input i of the node reads `quantized` through a DQ of its own; the value it read before goes when nobody needs it. axis -1:
+ * per tensor. zero may be NULL: int32 has no zero point, and the runtimes take its absence for 0. */
+static Status put_behind_dequantize(Node *node, int i, Tensor *quantized, Tensor *scales, Tensor *zero, int axis)
 {
     Graph *graph = node->graph;
     Model *model = graph->model;
-    Tensor *zero = NULL;
-    TRY(tensor_new(model->arena, quantized->dtype, scales->rank, scales->dims, &zero));
-    if (zero->bytes > 0)
-        memset(zero->data, 0, zero->bytes);
-    Value *in[3] = {
-        add_constant(graph, base, "_quantized", quantized),
-        add_constant(graph, base, "_scale", scales),
-        add_constant(graph, base, "_zero_point", zero),
-    };
+    Value *before = node->in[i];
+    const char *base = before->name;
+    Value *in[3] = {add_constant(graph, base, "_quantized", quantized), add_constant(graph, base, "_scale", scales),
+                    zero == NULL ? NULL : add_constant(graph, base, "_zero_point", zero)};
     Value *out = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_dequantized", base)));
-    Node *dequantize = NULL;
-    const char *name = arena_printf(model->arena, "%s_DequantizeLinear", base);
-    TRY(ops_add_node(graph, node, "DequantizeLinear", "", name, 3, in, out, &dequantize));
+    Node *dequantize = NULL; /* named after its output, which is unique: ONNX Runtime refuses two nodes of one name */
+    TRY(ops_add_node(graph, node, "DequantizeLinear", "", out->name, zero == NULL ? 2 : 3, in, out, &dequantize));
     if (axis >= 0)
         node_set_int(dequantize, "axis", axis);
-    Value *before = node->in[i];
     node_set_input(node, i, out);
     if (before->n_uses == 0 && before->n_outputs == 0 && !before->is_input)
         value_remove(before);
@@ -74,7 +68,7 @@ static Status quantize_bias(Node *node, int i, float x_scale, const Tensor *weig
         ((float *)scales->data)[c] = scale;
         ((int32_t *)q->data)[c] = (int32_t)MIN(MAX(value, -2147483647.0), 2147483647.0);
     }
-    return put_behind_dequantize(node, i, node->in[i]->name, q, scales, 0);
+    return put_behind_dequantize(node, i, q, scales, NULL, 0);
 }
 
 static Status quantize_weighted(PassContext *context, Node *node)
@@ -94,7 +88,11 @@ static Status quantize_weighted(PassContext *context, Node *node)
     Status status = weights_quantize(context->model->arena, weight->constant, axis, least, &q, &scales,
                                      &decision->weight_sqnr_db);
     TRY(status_prefix(status, "%s", node_describe(node)));
-    TRY(put_behind_dequantize(node, rule->weight, weight->name, q, scales, axis));
+    Tensor *zero = NULL;
+    TRY(tensor_new(context->model->arena, DT_INT8, scales->rank, scales->dims, &zero));
+    if (zero->bytes > 0)
+        memset(zero->data, 0, zero->bytes);
+    TRY(put_behind_dequantize(node, rule->weight, q, scales, zero, axis));
     if (bias != NULL)
         TRY(quantize_bias(node, rule->bias, x_scale, scales));
     return NULL;
@@ -118,19 +116,7 @@ static Status quantize_operand(PassContext *context, Node *node, int i)
     TRY(tensor_new(arena, params.dtype, 0, NULL, &zero));
     tensor_set(zero, 0, params.zero_point);
 
-    const char *base = node->in[i]->name;
-    Value *before = node->in[i];
-    Value *in[3] = {add_constant(node->graph, base, "_quantized", q),
-                    add_constant(node->graph, base, "_scale", scale),
-                    add_constant(node->graph, base, "_zero_point", zero)};
-    Value *out =
-        graph_value(node->graph, model_fresh_name(context->model, arena_printf(arena, "%s_dequantized", base)));
-    TRY(ops_add_node(node->graph, node, "DequantizeLinear", "", arena_printf(arena, "%s_DequantizeLinear", base), 3,
-                     in, out, NULL));
-    node_set_input(node, i, out);
-    if (before->n_uses == 0 && before->n_outputs == 0 && !before->is_input)
-        value_remove(before);
-    return NULL;
+    return put_behind_dequantize(node, i, q, scale, zero, -1);
 }
 
 static Status run(PassContext *context)

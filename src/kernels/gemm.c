@@ -1,5 +1,5 @@
-/* gemm.c - reference matrix products over matrices of any strides: transposed or not, float or 8-bit with zero
- * points. */
+/* gemm.c - reference matrix products over matrices of any strides: transposed or not, float, or bytes with
+ * zero points. */
 #include "src/kernels/product.h"
 
 #include <string.h>

@@ -139,7 +139,7 @@ typedef enum SoftmaxKind { SOFTMAX, LOG_SOFTMAX } SoftmaxKind;
 /* Along the middle axis of (outer, n, inner). */
 void softmax_float(Team *team, SoftmaxKind kind, int64_t outer, int64_t n, int64_t inner, const float *x, float *y);
 
-/* ---- onednn*.c: oneDNN. Each object is immutable and shared by threads; NULL means: not here, use the reference --- */
+/* ---- onednn*.c: oneDNN. Each object is immutable and shared by threads; NULL means: use the reference ----- */
 
 /* How many threads oneDNN may use from here on in the calling thread. Objects are made for a number of threads and must
  * be run with it: set it before each ..._new(). */

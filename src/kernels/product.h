@@ -1,7 +1,7 @@
 /* product.h - the one matrix product under the reference convolutions and gemms. Internal to src/kernels.
  *
- *            columns (64 a block)         A family says how to fetch a strip of rows and a panel of columns as floats; the
- *           ┌────────┐                    product does the rest. A convolution's panel is the patches of 64 output
+ *            columns (64 a block)         A family says how to fetch a strip of rows and a panel of columns as floats;
+ *           ┌────────┐                    the product does the rest. A convolution's panel is the patches of 64 output
  *     depth │ panel  │  256 a chunk       places, a gemm's a piece of b.
  *           └────────┘
  *     ┌───┐ ┌────────┐                    Integers ride on the same floats: a chunk sums at most 256 products of

@@ -1,8 +1,8 @@
-/* geometry.c - where windows lie: attributes of convolutions and pools, checked once, and the sizes that follow from
- * them.
+/* geometry.c - where windows lie: attributes of convolutions and pools, checked once, and the sizes that follow.
  *
- *     reach = (kernel - 1) * dilation + 1          out = (in + begin + end - reach) / stride + 1      (ceil_mode: rounded up,
- *     SAME: out = ceil(in / stride)                                                   but no window starts beyond the input)
+ *     reach = (kernel - 1) * dilation + 1
+ *     out = (in + begin + end - reach) / stride + 1     ceil_mode: rounded up, but no window starts beyond the input
+ *     out = ceil(in / stride)                           auto_pad SAME_UPPER, SAME_LOWER
  *
  * Source: ONNX Conv, MaxPool, AveragePool; the last rule of ceil_mode as in PyTorch and ONNX from opset 22 on.
  */

@@ -1,6 +1,7 @@
 /* op_conv.c - Conv and ConvTranspose.
  *
- *     x (N, C, D1..Dk), weight (M, C/g, K1..Kk), bias (M,)  ->  y (N, M, O1..Ok)          transposed: weight (C, M/g, K1..Kk)
+ *     x (N, C, D1..Dk), weight (M, C/g, K1..Kk), bias (M,)  ->  y (N, M, O1..Ok)
+ *     transposed: weight (C, M/g, K1..Kk)
  */
 #include "src/ops/heavy.h"
 

@@ -1,7 +1,7 @@
 /* op_matmul.c - MatMul with numpy's batching, and Gemm.
  *
- *     MatMul  a (batch.., m, k) b (batch.., k, n) -> (batch.., m, n)      a list on the left counts as one row, on the right
- *             as one column, and that axis is taken out again
+ *     MatMul  a (batch.., m, k) b (batch.., k, n) -> (batch.., m, n); a list on the left counts as one row, on the
+ *             right as one column, and that axis is taken out again
  *     Gemm    alpha * a' b' + beta * c, a' (m, k), b' (k, n) perhaps transposed, c broadcast to (m, n) or absent
  */
 #include "src/ops/heavy.h"

@@ -1,8 +1,7 @@
 /* op_norm.c - BatchNormalization (inference), InstanceNormalization, GroupNormalization, LayerNormalization, LRN,
  * LpNormalization.
  *
- *     x (N, C, D1..Dk) or for LayerNormalization any rank, normalized over the axes from `axis` on; y has the shape of
- * x
+ *     x (N, C, D1..Dk) or for LayerNormalization any rank, normalized over the axes from `axis` on; y is shaped like x
  */
 #include "src/ops/heavy.h"
 

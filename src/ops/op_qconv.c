@@ -1,7 +1,8 @@
 /* op_qconv.c - QLinearConv and ConvInteger: 8-bit convolutions with 32-bit sums.
  *
  *     acc = sum (x - x_zero) (w - w_zero[m]) + bias[m]     y = saturate(round(acc * x_s * w_s[m] / y_s) + y_zero)
- *     inputs  x x_scale x_zero w w_scale w_zero y_scale y_zero [bias]            ConvInteger: x w [x_zero] [w_zero], y = acc
+ *     inputs  x x_scale x_zero w w_scale w_zero y_scale y_zero [bias]
+ *     ConvInteger  x w [x_zero] [w_zero] -> y = acc
  */
 #include "src/ops/heavy.h"
 

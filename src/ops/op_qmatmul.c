@@ -1,7 +1,7 @@
 /* op_qmatmul.c - QLinearMatMul, MatMulInteger, and com.microsoft's QGemm: 8-bit products with 32-bit sums.
  *
  *     QLinearMatMul  a a_scale a_zero b b_scale b_zero y_scale y_zero
- *     QGemm          a a_scale a_zero b b_scale b_zero [c] [y_scale] [y_zero]   alpha a' b' + c, float when y_scale is absent
+ *     QGemm          a a_scale a_zero b b_scale b_zero [c] [y_scale] [y_zero]: alpha a' b' + c, float without y_scale
  *     MatMulInteger  a b [a_zero] [b_zero] -> int32
  */
 #include "src/ops/heavy.h"

@@ -53,7 +53,8 @@ typedef struct PassOptions {
 
 /* Runs a stage; the verifier runs after every pass in debug builds (and always once at the end). records: pass_count() rows,
  * zeroed by the caller before the first stage. Failures name the pass and the node. */
-MUST_USE Status passes_run(Model *model, PassStage stage, const PassOptions *options, const RangeTable *ranges, const Target *target,
+MUST_USE Status passes_run(Model *model, PassStage stage, const PassOptions *options, const RangeTable *ranges,
+                           const Target *target,
                            struct QuantPlan *plan, PassRecord *records);
 int model_count_nodes(const Model *model); /* main graph */
 

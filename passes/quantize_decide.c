@@ -62,7 +62,7 @@ static bool is_data_input(const QuantRule *rule, int i)
     return i < 31 && (rule->data_inputs >> i & 1u) != 0;
 }
 
-/* ---- can the pattern be made? ------------------------------------------------------------------------------------------- */
+/* ---- can the pattern be made? ------------------------------------------------------------------------------------ */
 
 static bool weighted_can(Decider *decider, const Node *node)
 {
@@ -154,7 +154,7 @@ static bool can_run(Decider *decider, const Node *node)
     return false;
 }
 
-/* ---- is it worth it? ---------------------------------------------------------------------------------------------------- */
+/* ---- is it worth it? --------------------------------------------------------------------------------------------- */
 
 static void mark_leading(Decider *decider, const Graph *graph)
 {
@@ -208,7 +208,7 @@ static NodeFate choose_fate(Decider *decider, const Node *node)
     return FATE_FLOAT;
 }
 
-/* ---- scales ---------------------------------------------------------------------------------------------------------------- */
+/* ---- scales ------------------------------------------------------------------------------------------------------ */
 
 static QParams params_from_range(const Decider *decider, const Value *value)
 {
@@ -266,7 +266,7 @@ static void decide_node(Decider *decider, const Node *node)
     give_outputs(decider, node);
 }
 
-/* ---- the pass ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 static const char *runs_as(const Decider *decider, const Node *node, NodeFate fate)
 {

@@ -16,7 +16,7 @@
 
 #define QUANTIZE_VERSION "0.1.0"
 
-/* ---- options.c: one row an option ------------------------------------------------------------------------------------ */
+/* ---- options.c: one row an option -------------------------------------------------------------------------------- */
 
 typedef struct Options {
     const char *model, *second_model; /* positional */
@@ -47,7 +47,7 @@ struct Command;
 MUST_USE Status options_parse(const struct Command *command, int argc, char **argv, Options *ret);
 void options_print_help(const struct Command *command);
 
-/* ---- commands.c --------------------------------------------------------------------------------------------------------- */
+/* ---- commands.c -------------------------------------------------------------------------------------------------- */
 
 typedef struct Command {
     const char *name;       /* "" is the main job */
@@ -76,7 +76,7 @@ Status command_compare(const Options *options, int *ret_exit);
 Status command_inspect(const Options *options, int *ret_exit);
 Status command_simplify(const Options *options, int *ret_exit);
 
-/* ---- console.c: stderr ----------------------------------------------------------------------------------------------------- */
+/* ---- console.c: stderr ------------------------------------------------------------------------------------------- */
 
 /* A stage that takes a while: a bar with rate and remaining time on a terminal, one plain line at the end elsewhere. */
 typedef struct ProgressBar {
@@ -92,14 +92,15 @@ void progress_end(ProgressBar *bar);
 void console_note(const Options *options, const char *format, ...) PRINTF_LIKE(2, 3); /* a line on stderr unless --quiet */
 void console_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* ---- setup.c: from options to the objects the stages take ---------------------------------------------------------------- */
+/* ---- setup.c: from options to the objects the stages take -------------------------------------------------------- */
 
 /* Preprocessing: defaults, then the model's metadata, then --preset, --preprocess and single options, each over the last.
  * ret_source says where it came from, in words (arena). */
-MUST_USE Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret, const char **ret_source);
+MUST_USE Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret,
+                                 const char **ret_source);
 /* Opens `path` for the inputs of `plan`. */
-MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path, int64_t max_samples,
-                              Dataset **ret);
+MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
+                              int64_t max_samples, Dataset **ret);
 MUST_USE Status setup_method(const Options *options, RangeMethod *ret);
 MUST_USE Status setup_plan(const Options *options, const Model *model, Plan **ret);
 /* Pass options from --no-simplify, --passes, --print-after; lives in arena. */
@@ -108,7 +109,7 @@ MUST_USE Status setup_memory(const Options *options);
 /* raise and simplify as the options ask; records[pass_count()]. */
 MUST_USE Status setup_simplify(const Options *options, Model *model, PassRecord *records);
 
-/* ---- evaluate.c: one or two models over data ------------------------------------------------------------------------------ */
+/* ---- evaluate.c: one or two models over data --------------------------------------------------------------------- */
 
 typedef struct OutputScore {
     const char *name;
@@ -128,11 +129,12 @@ typedef struct Evaluation {
 } Evaluation;
 
 /* Runs plan a and, unless it is NULL, plan b on every sample. Deterministic for any team. labels may be NULL. */
-MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team, const Progress *progress,
+MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team,
+                         const Progress *progress,
                          Evaluation *ret);
 void evaluation_release(Evaluation *evaluation);
 
-/* ---- proof.c: one sample through the model before and after simplification -------------------------------------------------- */
+/* ---- proof.c: one sample through the model before and after simplification --------------------------------------- */
 
 typedef struct Proof {
     Tensor *inputs, *outputs; /* of the model as it was */
@@ -145,7 +147,7 @@ MUST_USE Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret
 MUST_USE Status proof_end(const Plan *plan, Proof *proof);
 void proof_release(Proof *proof);
 
-/* ---- report.c --------------------------------------------------------------------------------------------------------------- */
+/* ---- report.c ---------------------------------------------------------------------------------------------------- */
 
 /* What a model file is, taken before the graph is changed. */
 typedef struct ModelFacts {

@@ -162,7 +162,7 @@ static void work_on(void *context, int64_t sample, int worker)
     status_free(status);
 }
 
-/* ---- sums, in the order of the samples ------------------------------------------------------------------------------------ */
+/* ---- sums, in the order of the samples --------------------------------------------------------------------------- */
 
 static OutputScore output_score(const Work *work, int output, int64_t samples)
 {

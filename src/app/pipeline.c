@@ -1,6 +1,7 @@
 /* pipeline.c - the main job, straight down one screen:
  *
- *     load ─ run once ─ simplify ─ run again ─ calibrate ─ decide and rewrite ─ save beside the target ─ load that file again ─ measure ─ commit
+ *     load ─ run once ─ simplify ─ run again ─ calibrate ─ decide and rewrite
+ *          ─ save beside the target ─ load that file again ─ measure ─ commit
  *
  * Nothing is visible under its final name before the last step; a run that fails or is interrupted leaves what was there.
  */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- small helpers: a number that is not one is null ------------------------------------------------------------------- */
+/* ---- small helpers: a number that is not one is null ------------------------------------------------------------- */
 
 /* Rounded to `digits` significant digits: the report is for people too, and the last bits of a sum are noise. */
 static void add_number(cJSON *object, const char *key, double value, int digits)
@@ -37,7 +37,7 @@ static void add_text(cJSON *object, const char *key, const char *value)
         cJSON_AddStringToObject(object, key, value);
 }
 
-/* ---- sections ------------------------------------------------------------------------------------------------------------ */
+/* ---- sections ---------------------------------------------------------------------------------------------------- */
 
 static void add_model(cJSON *root, const char *key, const char *path, const ModelFacts *facts)
 {
@@ -285,7 +285,7 @@ char *report_json(const Job *job)
     return text;
 }
 
-/* ---- the closing table ------------------------------------------------------------------------------------------------------ */
+/* ---- the closing table ------------------------------------------------------------------------------------------- */
 
 static void print_size(uint64_t bytes, char *ret, size_t size)
 {

@@ -8,7 +8,7 @@
 
 #define METADATA_PREPROCESS "quantize.preprocess" /* key in the model's metadata_props: a preprocessing object */
 
-/* ---- preprocessing ------------------------------------------------------------------------------------------------------ */
+/* ---- preprocessing ----------------------------------------------------------------------------------------------- */
 
 /* "0.485,0.456,0.406" or "0.5" -> [numbers] */
 static Status add_numbers(cJSON *object, const char *key, const char *text)
@@ -130,7 +130,7 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
     return NULL;
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
                      int64_t max_samples, Dataset **ret)

@@ -140,7 +140,7 @@ int team_size(const Team *team);
  * are done. A NULL team runs them here in order. Not re-entrant: the work must not use the same team. */
 void team_run(Team *team, int64_t n, TeamWork work, void *context);
 
-/* ---- files.c, atomic.c ------------------------------------------------------------------------------------------ */
+/* ---- files.c, atomic.c ------------------------------------------------------------------------------------------- */
 
 typedef struct FileMap {
     const unsigned char *data;

@@ -13,7 +13,7 @@
 
 #define DEPTH_MAX 64 /* folders within folders */
 
-/* ---- mapping ---- */
+/* ---- mapping ----------------------------------------------------------------------------------------------------- */
 
 Status file_map(const char *path, Code code, FileMap *ret)
 {
@@ -50,7 +50,7 @@ void file_unmap(FileMap *map)
     *map = (FileMap){NULL, 0};
 }
 
-/* ---- listing ---- */
+/* ---- listing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Folder {
     char *path;
@@ -232,7 +232,7 @@ void file_list_free(FileList *list)
     *list = (FileList){NULL, 0, 0};
 }
 
-/* ---- paths ---- */
+/* ---- paths ------------------------------------------------------------------------------------------------------- */
 
 const char *path_base(const char *path)
 {

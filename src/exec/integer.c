@@ -287,7 +287,7 @@ static bool group_fits(const Group *group, Form form)
     return false;
 }
 
-/* ---- the integer node ------------------------------------------------------------------------------------------------- */
+/* ---- the integer node -------------------------------------------------------------------------------------------- */
 
 static void put(Value **list, int *n, const Edge *edge)
 {

@@ -17,7 +17,7 @@ typedef struct Builder {
 
 static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret);
 
-/* ---- values an inner graph reads from outside ----------------------------------------------------------------------- */
+/* ---- values an inner graph reads from outside -------------------------------------------------------------------- */
 
 typedef struct Captures {
     const Value **values;
@@ -80,7 +80,7 @@ static Status plan_inner_graphs(Builder *builder, Step *step)
     return NULL;
 }
 
-/* ---- steps ---------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static bool step_is_needed(const Builder *builder, const Step *step)
 {

@@ -43,7 +43,7 @@ typedef struct Call {
     Buffer **out_buffers;
 } Call;
 
-/* ---- buffers -------------------------------------------------------------------------------------------------------- */
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
 
 /* The smallest free buffer that holds `bytes` and wastes less than half of itself. */
 static Buffer *take_free_buffer(Runner *runner, size_t bytes)
@@ -120,7 +120,7 @@ static const Tensor *value_tensor(const Runner *runner, const Value *value)
     return slot->full ? &slot->tensor : NULL;
 }
 
-/* ---- what ops ask for (EvalHost) ------------------------------------------------------------------------------------- */
+/* ---- what ops ask for (EvalHost) --------------------------------------------------------------------------------- */
 
 static Status host_alloc(EvalHost *host, EvalCtx *ctx, int output, size_t bytes, void **ret)
 {
@@ -259,7 +259,7 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
     return status;
 }
 
-/* ---- one node ------------------------------------------------------------------------------------------------------- */
+/* ---- one node ---------------------------------------------------------------------------------------------------- */
 
 static Status observe(Runner *runner, const Value *value)
 {
@@ -348,7 +348,7 @@ static Status run_graph(Runner *runner, const GraphPlan *plan)
     return NULL;
 }
 
-/* ---- the whole model -------------------------------------------------------------------------------------------------- */
+/* ---- the whole model --------------------------------------------------------------------------------------------- */
 
 Runner *runner_new(const Plan *plan, Team *team)
 {

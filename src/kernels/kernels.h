@@ -82,6 +82,9 @@ typedef struct Scale8 {
  * or (channels,) by multipliers; bias (channels,) or NULL. */
 void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner, const float *multiplier,
                 int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y);
+/* The same from sums with the channels last, (outer, inner, channels), into y (outer, channels, inner). */
+void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner,
+                              const float *multiplier, int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y);
 /* x / scale, clamped, rounded half to even, plus zero; NaN gives the least value. */
 void quantize_floats(const float *x, int64_t n, Scale8 to, void *y);
 /* The same with the zero point added before rounding, as the runtime's average pooling does: ties fall differently. */
@@ -139,18 +142,16 @@ typedef enum SoftmaxKind { SOFTMAX, LOG_SOFTMAX } SoftmaxKind;
 /* Along the middle axis of (outer, n, inner). */
 void softmax_float(Team *team, SoftmaxKind kind, int64_t outer, int64_t n, int64_t inner, const float *x, float *y);
 
-/* ---- onednn*.c: oneDNN. Each object is immutable and shared by threads; NULL means: use the reference ----- */
+/* ---- onednn*.c: oneDNN. Each object is immutable and shared by threads; NULL means: use the reference ------------ */
 
 /* How many threads oneDNN may use from here on in the calling thread. Objects are made for a number of threads and must
  * be run with it: set it before each ..._new(). */
 void fast_set_threads(int threads);
 
-/* A number type of oneDNN's jobs: what is quantized and how. */
+/* An integer job: u8 or s8 by s8 into exact int32 sums, sum (x - x_zero) * w. Requantization is left to requantize(): oneDNN
+ * rounds after the zero point is added, which moves ties, and a step in one element grows to decibels at the output. */
 typedef struct FastInt {
-    int32_t x_zero, y_zero;
-    KernelType y_type;        /* KERNEL_U8, KERNEL_S8 */
-    const float *multiplier;  /* (1,) or (M,): real y_scale units of one step of the sum */
-    int64_t multipliers;
+    int32_t x_zero;
 } FastInt;
 
 /* The packed forms of one constant weight, shared by the convolutions of all input sizes. Outlives them;
@@ -161,8 +162,8 @@ void fast_packs_free(void *packs); /* NULL is fine */
 
 typedef struct FastConv FastConv;
 /* weight as the op has it (M C/g K, transposed: C M/g K). With packs it is constant: packed into them, or pointed at
- * where the layout is oneDNN's already. Without, it is copied. bias float (M,) or int32 (M,) in integer mode, or NULL,
- * copied. integer NULL: x, y float. */
+ * where the layout is oneDNN's already. Without, it is copied. bias float (M,), or NULL, copied. integer NULL: x, y float;
+ * else bias must be NULL and y takes int32 sums with the channels last: (N, O1..Ok, M). */
 FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer,
                         const void *weight, FastPacks *packs, const void *bias);
 void fast_conv_free(void *conv); /* NULL is fine */
@@ -178,7 +179,7 @@ typedef struct FastMatmulShape {
 } FastMatmulShape;
 #define FAST_MATMUL_MAX_RANK 6
 typedef struct FastMatmul FastMatmul;
-/* integer non-NULL: a u8 or s8, b s8. bias (n,), float or int32, or NULL, copied. b is not packed beforehand: oneDNN
+/* integer non-NULL: a u8 or s8, b s8, bias NULL, c int32 sums. bias float (n,) or NULL, copied. b is not packed beforehand: oneDNN
  * copies pieces as it goes, which costs little, and a constant stays in memory once. */
 FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, const FastInt *integer, const void *bias);
 void fast_matmul_free(void *matmul);

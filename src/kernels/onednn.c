@@ -75,24 +75,15 @@ bool fast_any(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelT
     return dnnl_memory_desc_init_by_tag(ret, rank, dims, fast_type(type), dnnl_format_tag_any) == dnnl_success;
 }
 
-dnnl_primitive_attr_t fast_attributes(const FastInt *integer, int channel_axis)
+dnnl_primitive_attr_t fast_attributes(const FastInt *integer)
 {
     dnnl_primitive_attr_t attributes = NULL;
 
     if (dnnl_primitive_attr_create(&attributes) != dnnl_success)
         return NULL;
     bool good = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user) == dnnl_success;
-    if (good && integer != NULL) {
-        int mask = integer->multipliers == 1 ? 0 : 1 << channel_axis;
-        good = dnnl_primitive_attr_set_output_scales(attributes, integer->multipliers, mask, integer->multiplier) ==
-               dnnl_success;
-        if (good && integer->x_zero != 0)
-            good =
-                dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_SRC, 1, 0, &integer->x_zero) == dnnl_success;
-        if (good && integer->y_zero != 0)
-            good =
-                dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_DST, 1, 0, &integer->y_zero) == dnnl_success;
-    }
+    if (good && integer != NULL && integer->x_zero != 0)
+        good = dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_SRC, 1, 0, &integer->x_zero) == dnnl_success;
     if (!good) {
         dnnl_primitive_attr_destroy(attributes);
         return NULL;

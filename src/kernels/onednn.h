@@ -41,9 +41,8 @@ bool fast_plain(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, Kerne
 bool fast_channels_last(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type);
 /* The same sizes with the layout left to the primitive. */
 bool fast_any(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type);
-/* Attributes with a scratchpad of the user, output scales (mask bit `channel_axis`) and zero points of an integer
- * job. */
-dnnl_primitive_attr_t fast_attributes(const FastInt *integer, int channel_axis);
+/* Attributes with a scratchpad of the user, and the zero point of x of an integer job. */
+dnnl_primitive_attr_t fast_attributes(const FastInt *integer);
 /* False for oneDNN's plain loops, which are no faster than ours. Fills job->info. */
 bool fast_worth_it(FastJob *job, const_dnnl_primitive_desc_t desc);
 /* Fills edge->inner from what the primitive chose for argument `argument` and makes its reorder. */

@@ -80,15 +80,14 @@ static dnnl_primitive_desc_t describe(bool transposed, KernelType x_type, const 
 
     if (integer != NULL) {
         good = fast_channels_last(&x, sizes->rank, sizes->x, x_type) &&
-               fast_channels_last(&y, sizes->rank, sizes->y, integer->y_type) &&
-               fast_any(&weight, sizes->weight_rank, sizes->weight, KERNEL_S8) &&
-               fast_plain(&bias, 1, sizes->bias, KERNEL_S32);
+               fast_channels_last(&y, sizes->rank, sizes->y, KERNEL_S32) &&
+               fast_any(&weight, sizes->weight_rank, sizes->weight, KERNEL_S8);
     } else {
         good = fast_any(&x, sizes->rank, sizes->x, KERNEL_FLOAT) && fast_any(&y, sizes->rank, sizes->y, KERNEL_FLOAT) &&
                fast_any(&weight, sizes->weight_rank, sizes->weight, KERNEL_FLOAT) &&
                fast_plain(&bias, 1, sizes->bias, KERNEL_FLOAT);
     }
-    dnnl_primitive_attr_t attributes = good ? fast_attributes(integer, 1) : NULL;
+    dnnl_primitive_attr_t attributes = good ? fast_attributes(integer) : NULL;
     if (attributes == NULL)
         return NULL;
     const dnnl_memory_desc_t *bias_desc = with_bias ? &bias : NULL;
@@ -131,13 +130,13 @@ FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type
     FastJob *job = &conv->job;
     bool good =
         fast_worth_it(job, desc) && fast_plain(&job->edges[0].plain, sizes.rank, sizes.x, x_type) &&
-        fast_plain(&job->edges[1].plain, sizes.rank, sizes.y, integer != NULL ? integer->y_type : KERNEL_FLOAT) &&
+        (integer != NULL ? fast_channels_last(&job->edges[1].plain, sizes.rank, sizes.y, KERNEL_S32)
+                         : fast_plain(&job->edges[1].plain, sizes.rank, sizes.y, KERNEL_FLOAT)) &&
         fast_edge(job, desc, DNNL_ARG_SRC, false) && fast_edge(job, desc, DNNL_ARG_DST, true) &&
         plain_weight(window, transposed, &sizes, integer != NULL ? KERNEL_S8 : KERNEL_FLOAT, &weight_desc) &&
         fast_pack(job, desc, &weight_desc, weight, packs);
     if (good && bias != NULL)
-        good = fast_plain(&bias_desc, 1, sizes.bias, integer != NULL ? KERNEL_S32 : KERNEL_FLOAT) &&
-               fast_bias(job, &bias_desc, bias);
+        good = fast_plain(&bias_desc, 1, sizes.bias, KERNEL_FLOAT) && fast_bias(job, &bias_desc, bias);
     good = good && fast_finish(job, desc);
     dnnl_primitive_desc_destroy(desc);
     if (!good) {

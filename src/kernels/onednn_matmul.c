@@ -1,4 +1,4 @@
-/* onednn_matmul.c - batches of matrix products by oneDNN, float or u8/s8 by s8 with requantization fused. */
+/* onednn_matmul.c - batches of matrix products by oneDNN, float or u8/s8 by s8 into int32 sums. */
 #include "src/kernels/onednn.h"
 
 #include <stdlib.h>
@@ -24,14 +24,14 @@ static bool plain_matrix(dnnl_memory_desc_t *ret, int rank, const int64_t *dims,
     return dnnl_memory_desc_init_by_strides(ret, rank, sizes, fast_type(type), strides) == dnnl_success;
 }
 
-static dnnl_primitive_desc_t describe(int rank, const FastInt *integer, const dnnl_memory_desc_t *a,
+static dnnl_primitive_desc_t describe(const FastInt *integer, const dnnl_memory_desc_t *a,
                                       const dnnl_memory_desc_t *b, const dnnl_memory_desc_t *bias,
                                       const dnnl_memory_desc_t *c)
 {
     dnnl_matmul_desc_t op;
     dnnl_primitive_desc_t desc = NULL;
 
-    dnnl_primitive_attr_t attributes = fast_attributes(integer, rank - 1);
+    dnnl_primitive_attr_t attributes = fast_attributes(integer);
     if (attributes == NULL)
         return NULL;
     bool good = dnnl_matmul_desc_init(&op, a, b, bias, c) == dnnl_success &&
@@ -52,7 +52,7 @@ FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, con
 {
     int rank = shape->rank;
     KernelType b_type = integer != NULL ? KERNEL_S8 : KERNEL_FLOAT;
-    KernelType c_type = integer != NULL ? integer->y_type : KERNEL_FLOAT;
+    KernelType c_type = integer != NULL ? KERNEL_S32 : KERNEL_FLOAT;
     dnnl_memory_desc_t a_desc, b_desc, c_desc, bias_desc;
     dnnl_dims_t bias_dims;
 
@@ -64,9 +64,9 @@ FastMatmul *fast_matmul_new(const FastMatmulShape *shape, KernelType a_type, con
     if (!plain_matrix(&a_desc, rank, shape->a, shape->a_transposed, a_type) ||
         !plain_matrix(&b_desc, rank, shape->b, shape->b_transposed, b_type) ||
         !plain_matrix(&c_desc, rank, shape->c, false, c_type) ||
-        !fast_plain(&bias_desc, rank, bias_dims, integer != NULL ? KERNEL_S32 : KERNEL_FLOAT))
+        !fast_plain(&bias_desc, rank, bias_dims, KERNEL_FLOAT))
         return NULL;
-    dnnl_primitive_desc_t desc = describe(rank, integer, &a_desc, &b_desc, bias != NULL ? &bias_desc : NULL, &c_desc);
+    dnnl_primitive_desc_t desc = describe(integer, &a_desc, &b_desc, bias != NULL ? &bias_desc : NULL, &c_desc);
     if (desc == NULL)
         return NULL;
     FastMatmul *matmul = xcalloc(1, sizeof *matmul);

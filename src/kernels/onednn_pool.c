@@ -52,7 +52,7 @@ static dnnl_primitive_desc_t describe(const Sizes *sizes, PoolKind kind, const d
     dnnl_pooling_v2_desc_t op;
     dnnl_primitive_desc_t desc = NULL;
 
-    dnnl_primitive_attr_t attributes = fast_attributes(NULL, 0);
+    dnnl_primitive_attr_t attributes = fast_attributes(NULL);
     if (attributes == NULL)
         return NULL;
     bool good = dnnl_pooling_v2_forward_desc_init(&op, dnnl_forward_inference, algorithms[kind], x, y, sizes->stride,

@@ -128,6 +128,61 @@ void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels,
         team_run(team, outer * channels, requantize_plane, &job);
 }
 
+/* ---- channels last: a tile of places is requantized along the channels, then turned --------------------------------- */
+
+#define TILE_PLACES 32
+#define TILE_CHANNELS 256
+
+static void requantize_run(const Requantize *job, const int32_t *acc, int64_t channel, int64_t n, uint8_t *y)
+{
+    if (job->multipliers == 1) {
+        for (int64_t c = 0; c < n; c++) {
+            uint32_t sum = (uint32_t)acc[c] + (job->bias == NULL ? 0 : (uint32_t)job->bias[channel + c]);
+            y[c] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * job->multiplier[0], job->y_scale);
+        }
+        return;
+    }
+    const float *multiplier = job->multiplier + channel;
+    if (job->bias == NULL) {
+        for (int64_t c = 0; c < n; c++)
+            y[c] = (uint8_t)(uint32_t)round_clamped((float)acc[c] * multiplier[c], job->y_scale);
+        return;
+    }
+    const int32_t *bias = job->bias + channel;
+    for (int64_t c = 0; c < n; c++) {
+        uint32_t sum = (uint32_t)acc[c] + (uint32_t)bias[c];
+        y[c] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier[c], job->y_scale);
+    }
+}
+
+static void requantize_tiles(void *context, int64_t item, int worker)
+{
+    const Requantize *job = context;
+    int64_t tiles = (job->inner + TILE_PLACES - 1) / TILE_PLACES;
+    int64_t outer = item / tiles, first = item % tiles * TILE_PLACES, places = MIN(job->inner - first, TILE_PLACES);
+    uint8_t tile[TILE_PLACES * TILE_CHANNELS];
+
+    (void)worker;
+    for (int64_t channel = 0; channel < job->channels; channel += TILE_CHANNELS) {
+        int64_t n = MIN(job->channels - channel, TILE_CHANNELS);
+        for (int64_t p = 0; p < places; p++)
+            requantize_run(job, job->acc + (outer * job->inner + first + p) * job->channels + channel, channel, n,
+                           tile + p * TILE_CHANNELS);
+        for (int64_t c = 0; c < n; c++) {
+            uint8_t *y = (uint8_t *)job->y + (outer * job->channels + channel + c) * job->inner + first;
+            for (int64_t p = 0; p < places; p++)
+                y[p] = tile[p * TILE_CHANNELS + c];
+        }
+    }
+}
+
+void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner,
+                              const float *multiplier, int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y)
+{
+    Requantize job = {acc, bias, channels, inner, multiplier, multipliers, y_scale, y};
+    team_run(team, outer * ((inner + TILE_PLACES - 1) / TILE_PLACES), requantize_tiles, &job);
+}
+
 void quantize_floats(const float *x, int64_t n, Scale8 to, void *y)
 {
     for (int64_t i = 0; i < n; i++)

@@ -26,7 +26,7 @@ static char *domain_to_proto(const char *domain, const char *origin)
     return or_null(domain);
 }
 
-/* ---- tensors --------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 static Onnx__StringStringEntryProto *entry_new(Arena *arena, const char *key, const char *value)
 {
@@ -67,7 +67,7 @@ static Onnx__TensorProto *initializer_to_proto(Builder *builder, const Value *va
     return proto;
 }
 
-/* ---- attributes and nodes -------------------------------------------------------------------------------------- */
+/* ---- attributes and nodes ---------------------------------------------------------------------------------------- */
 
 static Onnx__GraphProto *graph_to_proto(Builder *builder, const Graph *graph);
 
@@ -174,7 +174,7 @@ static Onnx__NodeProto *node_to_proto(Builder *builder, const Node *node)
     return proto;
 }
 
-/* ---- graphs ---------------------------------------------------------------------------------------------------- */
+/* ---- graphs ------------------------------------------------------------------------------------------------------ */
 
 static Onnx__ValueInfoProto *info_to_proto(Builder *builder, const Value *value)
 {
@@ -267,7 +267,7 @@ static Onnx__GraphProto *graph_to_proto(Builder *builder, const Graph *graph)
     return proto;
 }
 
-/* ---- the model ------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static int64_t ir_version_of(const Model *model)
 {

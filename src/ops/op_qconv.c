@@ -52,12 +52,13 @@ static bool all_constant(const EvalCtx *ctx)
 static void *make_fast(const void *context)
 {
     const QConv *conv = context;
-    FastInt integer = {conv->x_scale.zero, conv->y_scale.zero, conv->y_scale.type, conv->multiplier, conv->w.scales};
+    FastInt integer = {conv->x_scale.zero};
 
-    return fast_conv_new(&conv->window, false, conv->x_scale.type, &integer, conv->weight, conv->packs, conv->bias);
+    return fast_conv_new(&conv->window, false, conv->x_scale.type, &integer, conv->weight, conv->packs, NULL);
 }
 
-static Status run_fast(EvalCtx *ctx, const QConv *conv, void *y, bool *ret_done)
+/* Sums with the channels last into acc. */
+static Status run_fast(EvalCtx *ctx, const QConv *conv, void *acc, bool *ret_done)
 {
     void *scratch;
     bool owned;
@@ -69,7 +70,7 @@ static Status run_fast(EvalCtx *ctx, const QConv *conv, void *y, bool *ret_done)
         return NULL;
     Status status = eval_scratch(ctx, fast_conv_scratch(fast), &scratch);
     if (status == NULL)
-        *ret_done = fast_conv_run(fast, heavy_threads(ctx), ctx->in[Q_X]->data, y, scratch);
+        *ret_done = fast_conv_run(fast, heavy_threads(ctx), ctx->in[Q_X]->data, acc, scratch);
     if (owned)
         fast_conv_free(fast);
     return status;
@@ -87,15 +88,18 @@ static Status run_qconv(EvalCtx *ctx, bool try_fast)
     const Window *window = &conv.window;
     conv_output_dims(window, dims);
     TRY(eval_output(ctx, 0, ctx->in[Q_Y_ZERO]->dtype, ctx->in[Q_X]->rank, dims));
-    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8) {
-        conv.packs = all_constant(ctx) ? heavy_packs(ctx) : NULL;
-        TRY(run_fast(ctx, &conv, ctx->out[0].data, &done));
-    }
-    if (done)
-        return NULL;
     if (!size_mul((size_t)ctx->out[0].count, sizeof(int32_t), &bytes))
         return eval_error(ctx, CODE_MODEL, "the output is too large");
     TRY(eval_scratch(ctx, bytes, &acc));
+    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8) {
+        conv.packs = all_constant(ctx) ? heavy_packs(ctx) : NULL;
+        TRY(run_fast(ctx, &conv, acc, &done));
+    }
+    if (done) {
+        requantize_channels_last(ctx->team, acc, window->batch, window->channels_out, window_out_count(window),
+                                 conv.multiplier, conv.w.scales, conv.bias, conv.y_scale, ctx->out[0].data);
+        return NULL;
+    }
     conv_int(ctx->team, window, conv.x_scale.type, ctx->in[Q_X]->data, conv.x_scale.zero,
              kernel_type(ctx->in[Q_W]->dtype), conv.weight, conv.w.zero, conv.w.zeros, acc);
     requantize(ctx->team, acc, window->batch, window->channels_out, window_out_count(window), conv.multiplier,

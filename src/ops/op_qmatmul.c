@@ -15,11 +15,10 @@ typedef struct QProduct {
     Scale8 a_scale, y_scale;
     ChannelScales b;
     const float *multiplier;
-    const int32_t *bias; /* (n,), or NULL */
     FastMatmulShape shape;
 } QProduct;
 
-/* All but the matrices themselves: the primitive holds scales, zero points and bias. */
+/* All but the matrices themselves: the primitive holds the zero point of a. */
 static bool parameters_constant(const EvalCtx *ctx)
 {
     for (int i = A_SCALE; i < ctx->n_in; i++)
@@ -31,14 +30,13 @@ static bool parameters_constant(const EvalCtx *ctx)
 static void *make_fast(const void *context)
 {
     const QProduct *product = context;
-    FastInt integer = {product->a_scale.zero, product->y_scale.zero, product->y_scale.type, product->multiplier,
-                       product->b.scales};
+    FastInt integer = {product->a_scale.zero};
 
-    return fast_matmul_new(&product->shape, product->a_scale.type, &integer, product->bias);
+    return fast_matmul_new(&product->shape, product->a_scale.type, &integer, NULL);
 }
 
 /* With constant parameters the primitive is made once, else for this run. */
-static Status run_fast(EvalCtx *ctx, const QProduct *product, void *y, bool *ret_done)
+static Status run_fast(EvalCtx *ctx, const QProduct *product, int32_t *sums, bool *ret_done)
 {
     bool constant = parameters_constant(ctx), owned;
     void *scratch;
@@ -50,7 +48,7 @@ static Status run_fast(EvalCtx *ctx, const QProduct *product, void *y, bool *ret
         return NULL;
     Status status = eval_scratch(ctx, fast_matmul_scratch(fast), &scratch);
     if (status == NULL)
-        *ret_done = fast_matmul_run(fast, heavy_threads(ctx), ctx->in[A]->data, ctx->in[B]->data, y, scratch);
+        *ret_done = fast_matmul_run(fast, heavy_threads(ctx), ctx->in[A]->data, ctx->in[B]->data, sums, scratch);
     if (owned)
         fast_matmul_free(fast);
     return status;
@@ -101,7 +99,7 @@ static Status infer_qmatmul(Node *node)
 static Status run_qmatmul(EvalCtx *ctx, bool fast)
 {
     const Tensor *a = ctx->in[A], *b = ctx->in[B];
-    QProduct product = {.bias = NULL};
+    QProduct product = {.shape = {0}};
     MatmulPlan plan;
     int32_t *sums;
     bool done = false;
@@ -118,12 +116,11 @@ static Status run_qmatmul(EvalCtx *ctx, bool fast)
     Tensor *y = &ctx->out[0];
     if (y->count == 0)
         return NULL;
-    if (fast && product.b.all_zero && b->dtype == DT_INT8 && plan.k > 0 && matmul_fast_shape(&plan, &product.shape))
-        TRY(run_fast(ctx, &product, y->data, &done));
-    if (done)
-        return NULL;
     TRY(take_sums(ctx, y->count, &sums));
-    gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
+    if (fast && product.b.all_zero && b->dtype == DT_INT8 && plan.k > 0 && matmul_fast_shape(&plan, &product.shape))
+        TRY(run_fast(ctx, &product, sums, &done));
+    if (!done)
+        gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
              int_matrix(a, plan.k, 1, &product.a_scale.zero, 1),
              int_matrix(b, plan.n, 1, product.b.zero, product.b.zeros), sums);
     requantize(ctx->team, sums, plan.batch * plan.m, plan.n, 1, product.multiplier, product.b.scales, NULL,
@@ -169,18 +166,13 @@ static Status add_c(EvalCtx *ctx, int32_t *sums, int64_t m, int64_t n)
     return NULL;
 }
 
-static bool is_row(const Tensor *c, int64_t n)
-{
-    return c->count == n && c->rank > 0 && c->rank <= 2 && c->dims[c->rank - 1] == n && c->dtype == DT_INT32;
-}
-
 static Status run_qgemm(EvalCtx *ctx, bool fast)
 {
-    const Tensor *a = ctx->in[A], *b = ctx->in[B], *c = eval_in(ctx, GEMM_C);
+    const Tensor *a = ctx->in[A], *b = ctx->in[B];
     bool a_transposed = node_int(ctx->node, "transA", 0) != 0, b_transposed = node_int(ctx->node, "transB", 0) != 0;
     bool real = eval_in(ctx, GEMM_Y_SCALE) == NULL, done = false;
     float alpha = node_float(ctx->node, "alpha", 1.0F);
-    QProduct product = {.bias = NULL};
+    QProduct product = {.shape = {0}};
     int64_t m, n, k;
     int32_t *sums;
 
@@ -196,7 +188,8 @@ static Status run_qgemm(EvalCtx *ctx, bool fast)
     Tensor *y = &ctx->out[0];
     if (y->count == 0)
         return NULL;
-    if (fast && !real && product.b.all_zero && b->dtype == DT_INT8 && k > 0 && (c == NULL || is_row(c, n))) {
+    TRY(take_sums(ctx, y->count, &sums));
+    if (fast && product.b.all_zero && b->dtype == DT_INT8 && k > 0) {
         memset(&product.shape, 0, sizeof product.shape);
         product.shape.rank = 2;
         product.shape.a[0] = product.shape.c[0] = m;
@@ -204,13 +197,10 @@ static Status run_qgemm(EvalCtx *ctx, bool fast)
         product.shape.b[1] = product.shape.c[1] = n;
         product.shape.a_transposed = a_transposed;
         product.shape.b_transposed = b_transposed;
-        product.bias = c == NULL ? NULL : c->data;
-        TRY(run_fast(ctx, &product, y->data, &done));
+        TRY(run_fast(ctx, &product, sums, &done));
     }
-    if (done)
-        return NULL;
-    TRY(take_sums(ctx, y->count, &sums));
-    gemm_int(ctx->team, 1, NULL, m, n, k,
+    if (!done)
+        gemm_int(ctx->team, 1, NULL, m, n, k,
              int_matrix(a, a_transposed ? 1 : k, a_transposed ? m : 1, &product.a_scale.zero, 1),
              int_matrix(b, b_transposed ? 1 : n, b_transposed ? k : 1, product.b.zero, product.b.zeros), sums);
     TRY(add_c(ctx, sums, m, n));

@@ -18,7 +18,7 @@ typedef struct EvalCtx EvalCtx;
 #define DOMAIN_MICROSOFT "com.microsoft"
 #define DOMAIN_ML "ai.onnx.ml"
 
-/* ---- attributes: checked against these rows when a model is loaded ------------------------------------------------ */
+/* ---- attributes: checked against these rows when a model is loaded ----------------------------------------------- */
 
 typedef struct AttrSpec {
     const char *name;
@@ -26,7 +26,7 @@ typedef struct AttrSpec {
     bool required;
 } AttrSpec;
 
-/* ---- quantization rule: see docs/architecture.md; targets decide which ops they run in integers -------------------- */
+/* ---- quantization rule: see docs/architecture.md; targets decide which ops they run in integers ------------------ */
 
 typedef enum QuantKind {
     QUANT_FLOAT = 0,    /* no integer form */
@@ -45,7 +45,7 @@ typedef struct QuantRule {
     int (*weight_axis)(const Node *node); /* QUANT_WEIGHTED: axis of the output channels in the weight, -1: per tensor only */
 } QuantRule;
 
-/* ---- shape inference ------------------------------------------------------------------------------------------------ */
+/* ---- shape inference --------------------------------------------------------------------------------------------- */
 
 /* Reads node->in[i]->type (and ->constant, ->content), writes node->out[i]->type (and ->content). A type that cannot be
  * told is left TYPE_UNKNOWN or with unknown rank or dims; what contradicts itself is CODE_MODEL via node_error(). */
@@ -67,7 +67,7 @@ MUST_USE Status infer_broadcast(Node *node);            /* output 0: dtype of in
 MUST_USE Status ops_infer(Model *model);
 MUST_USE Status ops_infer_node(Node *node);
 
-/* ---- evaluation -------------------------------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 /* What an op sees while it runs. Inputs are read only (NULL = omitted). An op asks for each output's buffer with
  * eval_output(), computes, and leaves everything else alone. */
@@ -119,7 +119,7 @@ typedef struct OpImpl {
     Status (*eval)(EvalCtx *ctx);
 } OpImpl;
 
-/* ---- the definition --------------------------------------------------------------------------------------------------- */
+/* ---- the definition ---------------------------------------------------------------------------------------------- */
 
 struct OpDef {
     const char *domain;               /* "" = ai.onnx */

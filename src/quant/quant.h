@@ -9,7 +9,7 @@
 
 #include "src/ir/ir.h"
 
-/* ---- qparams.c ------------------------------------------------------------------------------------------------------- */
+/* ---- qparams.c --------------------------------------------------------------------------------------------------- */
 
 typedef struct QParams {
     float scale;        /* > 0 */
@@ -29,7 +29,7 @@ int32_t quant_value(float x, QParams p); /* NaN gives the zero point */
 void quant_array(const float *x, int64_t n, QParams p, void *ret);
 void dequant_array(const void *q, int64_t n, QParams p, float *ret);
 
-/* ---- ranges.c: the range table - the one thing calib/ and passes/ share ------------------------------------------------ */
+/* ---- ranges.c: the range table - the one thing calib/ and passes/ share ------------------------------------------ */
 
 /* What calibration saw of one value and what was made of it. */
 typedef struct Range {
@@ -50,7 +50,7 @@ const Range *ranges_get(const RangeTable *table, const char *name); /* NULL when
 size_t ranges_count(const RangeTable *table);
 const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insertion */
 
-/* ---- histogram.c: counts over a grid that grows by powers of two --------------------------------------------------------- */
+/* ---- histogram.c: counts over a grid that grows by powers of two ------------------------------------------------- */
 
 /* H = HISTOGRAM_BINS / 2, w = 2^exponent. Bin H + k covers [k * w, (k + 1) * w), bin H - 1 - k is its mirror image
  * (-(k + 1) * w, -k * w]. Doubling w merges pairs of bins exactly, and the final w depends on the greatest magnitude
@@ -71,7 +71,7 @@ void histogram_init(Histogram *histogram);
 void histogram_add(Histogram *histogram, const float *x, int64_t n);
 void histogram_merge(Histogram *into, const Histogram *from);
 
-/* ---- choose.c: a range from a histogram ------------------------------------------------------------------------------------- */
+/* ---- choose.c: a range from a histogram -------------------------------------------------------------------------- */
 
 typedef enum RangeMethod { RANGE_MINMAX, RANGE_MSE } RangeMethod;
 /* Fills low, high, clipped_share and sqnr_db of `range` (and the observed part, not the name). MSE: the range with least
@@ -79,14 +79,15 @@ typedef enum RangeMethod { RANGE_MINMAX, RANGE_MSE } RangeMethod;
  * or 65536. */
 void range_choose(const Histogram *histogram, RangeMethod method, int levels, Range *range);
 
-/* ---- weights.c: quantized constant tensors ------------------------------------------------------------------------------------ */
+/* ---- weights.c: quantized constant tensors ----------------------------------------------------------------------- */
 
 /* Symmetric int8 along `axis` (-1: per tensor) of a float weight. ret_q: same shape int8, ret_scales (C,) or (1,). scales given
- * by max|w| / 127; a channel of zeros gets scale 1. min_scale (C,) or NULL: lower bounds, for the int32 bias guard. Both in arena. */
+ * by max|w| / 127; a channel of zeros gets scale 1. min_scale (C,) or NULL: lower bounds, for the int32
+ * bias guard. Both in arena. */
 MUST_USE Status weights_quantize(Arena *arena, const Tensor *weight, int axis, const float *min_scale, Tensor **ret_q,
                                  Tensor **ret_scales, double *ret_sqnr_db);
 
-/* ---- targets.c: profiles as data ------------------------------------------------------------------------------------------------ */
+/* ---- targets.c: profiles as data --------------------------------------------------------------------------------- */
 
 typedef struct Target {
     const char *name;

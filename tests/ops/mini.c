@@ -13,6 +13,7 @@ enum { MOST = 64 }; /* numbers of a constant, names of a list */
 
 typedef struct Reader {
     Model *model;
+    Graph *graph; /* where nodes go */
     const char *at, *text;
     Map *values; /* name -> Value */
     const char *last;
@@ -90,7 +91,7 @@ static Tensor *tensor(Reader *reader, Type *ret_type)
     *ret_type = type;
     take(reader, "");
     bool empty = shape_is_known(&type.shape) && shape_count(&type.shape) == 0;
-    if (!empty && (*reader->at == ';' || *reader->at == '\0'))
+    if (!empty && (*reader->at == ';' || *reader->at == '\0' || strncmp(reader->at, "->", 2) == 0))
         return NULL;
     for (int i = 0; i < type.shape.rank; i++)
         dims[i] = type.shape.dims[i].size;
@@ -108,6 +109,27 @@ static Tensor *tensor(Reader *reader, Type *ret_type)
     return ret;
 }
 
+static void statements(Reader *reader);
+
+/* {{ statements -> outputs }} */
+static Graph *inner_graph(Reader *reader)
+{
+    Graph *outer = reader->graph, *ret;
+
+    reader->graph = ret = graph_new(reader->model, "inner", NULL);
+    statements(reader);
+    need(reader, "->");
+    do {
+        char *name = word(reader);
+        if (!map_has(reader->values, name))
+            give_up(reader, "a known name");
+        graph_add_output(ret, map_get(reader->values, name));
+    } while (take(reader, ","));
+    need(reader, "}}");
+    reader->graph = outer;
+    return ret;
+}
+
 static Attr attr_value(Reader *reader)
 {
     Arena *arena = reader->model->arena;
@@ -115,6 +137,11 @@ static Attr attr_value(Reader *reader)
     double numbers[MOST];
     bool list = take(reader, "["), real = false;
 
+    if (take(reader, "{{")) {
+        attr.kind = ATTR_GRAPH;
+        attr.g = inner_graph(reader);
+        return attr;
+    }
     if (take(reader, "{")) {
         Type type;
         attr.kind = ATTR_TENSOR;
@@ -171,7 +198,7 @@ static Attr attr_value(Reader *reader)
 /* OP<...>(...) */
 static void node(Reader *reader, char *const *outputs, int n_out)
 {
-    Graph *graph = reader->model->graph;
+    Graph *graph = reader->graph;
     Value *in[MOST] = {NULL}, *out[MOST] = {NULL};
     Attr attrs[MOST];
     int n_in = 0, n_attrs = 0;
@@ -204,44 +231,57 @@ static void node(Reader *reader, char *const *outputs, int n_out)
     made->attrs = arena_array(reader->model->arena, (size_t)n_attrs + 1, sizeof *made->attrs);
     memcpy(made->attrs, attrs, (size_t)n_attrs * sizeof *attrs);
     made->n_attrs = made->cap_attrs = n_attrs;
+    for (int i = 0; i < n_attrs; i++)
+        if (attrs[i].kind == ATTR_GRAPH)
+            attrs[i].g->owner = made;
 }
 
-Model *mini_model(int opset, const char *text)
+/* NAME, NAME = ...; ... up to the end, "->" or what is no statement. */
+static void statements(Reader *reader)
 {
-    Reader reader = {model_new(), text, text, map_new(), NULL};
-    Graph *graph;
-
-    model_set_opset(reader.model, "", opset);
-    if (reader.model->graph == NULL)
-        reader.model->graph = graph_new(reader.model, "mini", NULL);
-    graph = reader.model->graph;
-    while (*reader.at != '\0') {
+    for (;;) {
         char *names[MOST];
         const char *after;
         int n = 0;
         Type type;
+        take(reader, "");
+        if (*reader->at == '\0' || strncmp(reader->at, "->", 2) == 0)
+            return;
         do
-            names[n++] = word(&reader);
-        while (take(&reader, ","));
-        need(&reader, "=");
-        take(&reader, "");
-        after = reader.at;
+            names[n++] = word(reader);
+        while (take(reader, ","));
+        need(reader, "=");
+        take(reader, "");
+        after = reader->at;
         while (isalnum((unsigned char)*after))
             after++;
         if (*after == '[') {
-            Tensor *constant = tensor(&reader, &type);
-            Value *value = constant != NULL ? graph_add_constant(graph, names[0], constant) : graph_value(graph, names[0]);
+            Tensor *constant = tensor(reader, &type);
+            Value *value = constant != NULL ? graph_add_constant(reader->graph, names[0], constant)
+                                            : graph_value(reader->graph, names[0]);
             value->type = type;
             if (constant == NULL)
-                graph_add_input(graph, value);
-            map_put(reader.values, names[0], value);
+                graph_add_input(reader->graph, value);
+            map_put(reader->values, names[0], value);
         } else {
-            node(&reader, names, n);
+            node(reader, names, n);
         }
-        reader.last = names[0];
-        if (!take(&reader, ";"))
-            break;
+        reader->last = names[0];
+        if (!take(reader, ";"))
+            return;
     }
+}
+
+Model *mini_model(int opset, const char *text)
+{
+    Reader reader = {.model = model_new(), .at = text, .text = text, .values = map_new()};
+    Graph *graph;
+
+    model_set_opset(reader.model, "", opset);
+    reader.graph = graph = reader.model->graph != NULL ? reader.model->graph : graph_new(reader.model, "mini", NULL);
+    statements(&reader);
+    if (*reader.at != '\0')
+        give_up(&reader, "the end");
     if (reader.last != NULL)
         graph_add_output(graph, map_get(reader.values, reader.last));
     map_free(reader.values);

@@ -4,7 +4,8 @@
  *
  * NAME = DTYPE[DIMS] NUMBERS is a constant; without numbers (and with a dim that is a name, ? or a size) it is an input:
  * "x = float[N,3]"; DTYPE[*] has no known rank. NAME, NAME = OP<KEY=VALUE ...>(NAME, , NAME) is a node; a value is a whole
- * number, a number with a point, 'text', a list of one of these in brackets, or a constant in braces.
+ * number, a number with a point, 'text', a list of one of these in brackets, a constant in braces, or an inner graph
+ * {{ x = float[]; y = Relu(x) -> y }}, which may read outer names.
  */
 #ifndef QUANTIZE_TESTS_OPS_MINI_H
 #define QUANTIZE_TESTS_OPS_MINI_H

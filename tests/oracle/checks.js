@@ -131,8 +131,8 @@ async function checkPlacement(job) {
     job.placement = JSON.parse(program.probe(['weighted', job.at('optimized.onnx')]));
     const { float: floats, ops } = job.placement;
     const named = job.report.fallback.left_float;
-    const isNamed = (row) => named.some((left) => left.reason !== '' && (row.name === left.node || row.name.includes(left.node) ||
-        left.node.includes(row.name) || left.node.includes(row.output)));
+    const isNamed = (row) => [row.name, row.output].some((name) => name !== '' &&
+        named.some((left) => left.reason !== '' && left.node !== '' && (name.includes(left.node) || left.node.includes(name))));
     const unnamed = floats.filter((row) => !isNamed(row));
     const integers = Object.entries(ops).filter(([op]) => /QLinear|QGemm|Integer/.test(op)).map(([op, n]) => `${n} ${op}`);
     job.check('loads in ONNX Runtime, heavy ops in integers', unnamed.length === 0 && integers.length > 0,
@@ -251,15 +251,15 @@ async function checkModel(tally, root, row, work, full) {
     if (job.fp32 !== undefined)
         await group('load and save', checkSaved);
     await group('quantize', checkPlacement);
-    if (job.report !== undefined && job.fp32 !== undefined) {
+    if (job.placement !== undefined && job.fp32 !== undefined) {
         await group('int8 node by node', checkNodewise);
         await group('int8 whole net', checkWhole);
     }
-    if (job.report !== undefined && job.labels !== undefined)
+    if (job.placement !== undefined && job.labels !== undefined)
         await group('accuracy', checkAccuracy);
-    if (row.threads)
+    if (row.threads || full)
         await group('threads', checkThreads);
-    if (row.memory && job.report !== undefined)
+    if (row.memory && job.placement !== undefined)
         await group('memory', checkMemory);
     if (process.env.KEEP === undefined)
         fs.rmSync(job.work, { recursive: true });

@@ -37,7 +37,7 @@ static void print_json(cJSON *object)
     cJSON_Delete(object);
 }
 
-/* ---- copy, expose --------------------------------------------------------------------------------------------------- */
+/* ---- copy, expose ------------------------------------------------------------------------------------------------ */
 
 static Status copy(const char *path, const char *out)
 {
@@ -61,7 +61,7 @@ static Status expose(const char *path, const char *out)
     return status;
 }
 
-/* ---- nodewise ------------------------------------------------------------------------------------------------------- */
+/* ---- nodewise ---------------------------------------------------------------------------------------------------- */
 
 /* Difference of one value: in steps for 8-bit types, else relative to the greatest magnitude. */
 typedef struct Difference {
@@ -208,7 +208,7 @@ static Status nodewise(const char *path, const char *folder, int n_inputs, char 
     return status;
 }
 
-/* ---- weighted ------------------------------------------------------------------------------------------------------- */
+/* ---- weighted ---------------------------------------------------------------------------------------------------- */
 
 /* Float forms of the heavy ops, those that the runtime's own rewrites make included; any domain. */
 static const char *const float_ops[] = {

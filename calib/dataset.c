@@ -207,7 +207,7 @@ static Status open_dataset(Dataset *dataset)
 {
     if (dataset->n_inputs < 1)
         return status_new(CODE_DATA, "the model has no input that data could feed");
-    TRY(file_list(dataset->path, CODE_DATA, &dataset->list));
+    TRY(data_list(dataset->path, &dataset->list));
     int *kinds = xcalloc(MAX(dataset->list.n, 1), sizeof kinds[0]);
     Status status = find_samples(dataset, kinds);
     free(kinds);

@@ -320,6 +320,7 @@ Status npy_write(const char *path, const Tensor *tensor)
     AtomicFile *file;
     Status status = atomic_open(path, &file);
     if (status == NULL) {
+        atomic_skip_sync(file); /* written by the thousand, and made again by the same command */
         status = write_whole(file, type, tensor);
         if (status == NULL)
             status = atomic_commit(file);

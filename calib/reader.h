@@ -52,4 +52,7 @@ MUST_USE Status tensor_fit(const Value *input, Tensor *tensor);
 /* dataset->description of a dataset of tensors. */
 void describe_tensors(Dataset *dataset);
 
+/* list.c: the files of a folder (recursively, sorted), one file, or the files that a .txt or .lst names, in its order. */
+MUST_USE Status data_list(const char *path, FileList *ret);
+
 #endif

@@ -106,6 +106,7 @@ MUST_USE Status setup_plan(const Options *options, const Model *model, Plan **re
 /* Pass options from --no-simplify, --passes, --print-after; lives in arena. */
 MUST_USE Status setup_passes(const Options *options, Arena *arena, PassOptions *ret);
 MUST_USE Status setup_memory(const Options *options);
+ExternalData setup_external(const Options *options);
 /* raise and simplify as the options ask; records[pass_count()]. */
 MUST_USE Status setup_simplify(const Options *options, Model *model, PassRecord *records);
 

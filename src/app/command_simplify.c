@@ -6,19 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static Status external_choice(const Options *options, ExternalData *ret)
-{
-    static const struct {
-        const char *word;
-        ExternalData choice;
-    } words[] = {{"auto", EXTERNAL_AUTO}, {"always", EXTERNAL_ALWAYS}, {"never", EXTERNAL_NEVER}};
-    *ret = EXTERNAL_AUTO;
-    for (size_t i = 0; options->external_data != NULL && i < COUNT_OF(words); i++)
-        if (strcmp(words[i].word, options->external_data) == 0)
-            *ret = words[i].choice;
-    return NULL;
-}
-
 static Status simplify(const Options *options, Model *model)
 {
     PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
@@ -34,11 +21,8 @@ static Status simplify(const Options *options, Model *model)
         printf("nodes %d -> %d\n", before, model_count_nodes(model));
     }
     free(records);
-    ExternalData external;
-    if (status == NULL)
-        status = external_choice(options, &external);
     if (status == NULL && options->output != NULL && !options->dry_run) {
-        status = onnx_save(model, options->output, external, NULL);
+        status = onnx_save(model, options->output, setup_external(options), NULL);
         if (status == NULL)
             printf("written %s\n", options->output);
     }

@@ -26,7 +26,7 @@ typedef struct OptionRow {
 #define AT(field) offsetof(Options, field)
 
 static const OptionRow rows[] = {
-    {"calib", 0, OPTION_TEXT, AT(calib), COMMAND_QUANTIZE, "DIR", "calibration data: images, .npy or TensorProto .pb",
+    {"calib", 0, OPTION_TEXT, AT(calib), COMMAND_QUANTIZE, "DIR", "calibration data: a folder (or list.txt) of images, .npy or .pb",
      NULL},
     {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN, "FILE",
      "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
@@ -42,7 +42,7 @@ static const OptionRow rows[] = {
     {"save-inputs", 0, OPTION_TEXT, AT(save_inputs), COMMAND_RUN, "DIR",
      "write what the model is fed, preprocessed, as .npy", NULL},
     {"data", 0, OPTION_TEXT, AT(data), COMMAND_EVAL | COMMAND_COMPARE, "DIR", "evaluation data", NULL},
-    {"eval", 0, OPTION_TEXT, AT(eval), COMMAND_QUANTIZE, "DIR", "evaluation data (default: the calibration data)",
+    {"eval", 0, OPTION_TEXT, AT(eval), COMMAND_QUANTIZE, "DIR", "evaluation data, as --calib (default: the calibration data)",
      NULL},
     {"labels", 0, OPTION_TEXT, AT(labels), DATA, "FILE", "lines `file index` for the evaluation data", NULL},
     {"max-drop", 0, OPTION_NUMBER, AT(max_drop), COMMAND_QUANTIZE | COMMAND_COMPARE, "POINTS",

@@ -175,8 +175,37 @@ static Status quantize(Pipeline *p)
     return NULL;
 }
 
-/* The bytes of the model go to the temporary file; what is measured from here on is that file, loaded again. */
-static Status save_model(Pipeline *p, Model **ret_written)
+/* Whether the tensors pass what one protobuf file can hold, with room for the rest of the model. */
+static bool needs_external_data(const Pipeline *p)
+{
+    const size_t limit = (size_t)2000 << 20;
+    size_t bytes = 0;
+    for (int i = 0; i < p->model->graph->n_initializers; i++)
+        if (!size_add(bytes, p->model->graph->initializers[i]->constant->bytes, &bytes))
+            return true;
+    ExternalData choice = setup_external(p->job.options);
+    return choice == EXTERNAL_ALWAYS || (choice == EXTERNAL_AUTO && bytes > limit);
+}
+
+/* Two files whose names refer to each other cannot wait under other names: they are written now, the data first. */
+static Status save_external(Pipeline *p, Model **ret_written)
+{
+    atomic_abandon(p->model_file);
+    p->model_file = NULL;
+    SaveResult result;
+    TRY(onnx_save(p->model, p->job.output_path, EXTERNAL_ALWAYS, &result));
+    model_free(p->model);
+    p->model = NULL;
+    TRY(onnx_load(p->job.output_path, ret_written));
+    facts_count(*ret_written, &p->job.output);
+    memcpy(p->job.output.sha256, result.sha256, sizeof result.sha256);
+    p->job.output.bytes = result.model_bytes;
+    p->job.output.external_bytes = result.external_bytes;
+    return NULL;
+}
+
+/* The bytes of the model go to the temporary file; what is measured from here on is those bytes, loaded again. */
+static Status save_single(Pipeline *p, Model **ret_written)
 {
     unsigned char *bytes = NULL;
     size_t n = 0;
@@ -187,16 +216,21 @@ static Status save_model(Pipeline *p, Model **ret_written)
     if (status == NULL)
         status = onnx_load_memory(bytes, n, p->job.output_path, ret_written);
     if (status == NULL) {
-        ModelFacts *facts = &p->job.output;
         Sha256 sha;
         sha256_init(&sha);
         sha256_add(&sha, bytes, n);
-        facts_count(*ret_written, facts);
-        sha256_hex(&sha, facts->sha256);
-        facts->bytes = n;
+        facts_count(*ret_written, &p->job.output);
+        sha256_hex(&sha, p->job.output.sha256);
+        p->job.output.bytes = n;
     }
     free(bytes);
     return status;
+}
+
+static Status save_model(Pipeline *p, Model **ret_written)
+{
+    bool external = !p->job.options->dry_run && needs_external_data(p);
+    return external ? save_external(p, ret_written) : save_single(p, ret_written);
 }
 
 static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8)
@@ -266,7 +300,7 @@ static Status write_depfile(Pipeline *p)
 
 static Status commit(Pipeline *p)
 {
-    if (p->model_file == NULL)
+    if (p->report_file == NULL)
         return NULL;
     char *json = report_json(&p->job);
     Status status = atomic_write(p->report_file, json, strlen(json));

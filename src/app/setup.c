@@ -218,6 +218,18 @@ Status setup_simplify(const Options *options, Model *model, PassRecord *records)
                                                                : status_prefix(status, "%s: simplify", model->path);
 }
 
+ExternalData setup_external(const Options *options)
+{
+    static const struct {
+        const char *word;
+        ExternalData choice;
+    } words[] = {{"auto", EXTERNAL_AUTO}, {"always", EXTERNAL_ALWAYS}, {"never", EXTERNAL_NEVER}};
+    for (size_t i = 0; options->external_data != NULL && i < COUNT_OF(words); i++)
+        if (strcmp(words[i].word, options->external_data) == 0)
+            return words[i].choice;
+    return EXTERNAL_AUTO;
+}
+
 /* "2G", "512M", "1000000" */
 Status setup_memory(const Options *options)
 {

@@ -34,6 +34,7 @@ struct AtomicFile {
     char *temporary; /* NULL: written straight */
     int slot;        /* of `temporary` in the table below */
     bool failed;     /* a write has failed: never commit */
+    bool skip_sync;
     unsigned char *buffer;
     size_t held;
 };
@@ -236,7 +237,7 @@ static Status commit_steps(AtomicFile *file)
     if (file->failed)
         return status_new(CODE_WRITE, "cannot write '%s': an earlier write to it failed", file->path);
     TRY(flush(file));
-    if (fsync(file->fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)
+    if (!file->skip_sync && fsync(file->fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)
         return write_error(file, errno);
     int fd = file->fd;
     file->fd = -1;
@@ -246,7 +247,7 @@ static Status commit_steps(AtomicFile *file)
         return NULL;
     if (rename(file->temporary, file->target) != 0)
         return write_error(file, errno);
-    return sync_folder(file);
+    return file->skip_sync ? NULL : sync_folder(file);
 }
 
 Status atomic_open(const char *path, AtomicFile **ret)
@@ -273,6 +274,11 @@ Status atomic_write(AtomicFile *file, const void *data, size_t bytes)
     memcpy(file->buffer + file->held, data, bytes);
     file->held += bytes;
     return NULL;
+}
+
+void atomic_skip_sync(AtomicFile *file)
+{
+    file->skip_sync = true;
 }
 
 Status atomic_commit(AtomicFile *file)

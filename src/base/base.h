@@ -156,6 +156,7 @@ void file_unmap(FileMap *map);
 typedef struct AtomicFile AtomicFile;
 MUST_USE Status atomic_open(const char *path, AtomicFile **ret);
 MUST_USE Status atomic_write(AtomicFile *file, const void *data, size_t bytes);
+void atomic_skip_sync(AtomicFile *file); /* commit renames without waiting for the disk: one of many files of a dump */
 MUST_USE Status atomic_commit(AtomicFile *file); /* consumes the file, also when it fails */
 void atomic_abandon(AtomicFile *file);           /* NULL is fine; removes the temporary */
 /* Removes every temporary that is open now. Async-signal-safe; for the program's last exit path. */

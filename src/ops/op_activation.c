@@ -27,6 +27,11 @@ static inline double tanh_double(double x)
     return tanh(x);
 }
 
+static inline double erf_double(double x)
+{
+    return erf(x);
+}
+
 static inline double sigmoid_double(double x)
 {
     return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
@@ -34,6 +39,7 @@ static inline double sigmoid_double(double x)
 
 #define EXP(x) _Generic((x), float: vector_exp, double: exp_double)(x)
 #define TANH(x) _Generic((x), float: vector_tanh, double: tanh_double)(x)
+#define ERF(x) _Generic((x), float: vector_erf, double: erf_double)(x)
 #define SIGMOID(x) _Generic((x), float: vector_sigmoid, double: sigmoid_double)(x)
 #define UNIT(v) ((v) < 0 ? 0 : (v) > 1 ? 1 : (v)) /* into [0, 1] */
 
@@ -77,7 +83,7 @@ ACTIVATION(softplus, NULL, 0, NULL, 0, (x > 0 ? x : 0) + log1p(EXP(-fabs(x)))) /
 ACTIVATION(softsign, NULL, 0, NULL, 0, x / (1 + fabs(x)))
 ACTIVATION(thresholded_relu, "alpha", 1, NULL, 0, x > a ? x : 0)
 ACTIVATION(shrink, "lambd", 0.5, "bias", 0, x < -a ? x + b : x > a ? x - b : 0)
-ACTIVATION(gelu_erf, NULL, 0.70710678118654752, NULL, 0, x / 2 * (1 + erf(a * x)))
+ACTIVATION(gelu_erf, NULL, 0.70710678118654752, NULL, 0, x / 2 * (1 + ERF(a * x)))
 ACTIVATION(gelu_tanh, NULL, 0.79788456080286536, NULL, 0.044715, x / 2 * (1 + TANH(a * (x + b * x * x * x))))
 ACTIVATION(mish, NULL, 0, NULL, 0, MISH(x))
 ACTIVATION(swish, "alpha", 1, NULL, 0, x * SIGMOID(a * x))

@@ -54,10 +54,12 @@ REAL_ROWS(cosh, cosh(x))
 REAL_ROWS(asinh, asinh(x))
 REAL_ROWS(acosh, acosh(x))
 REAL_ROWS(atanh, atanh(x))
-REAL_ROWS(erf, erf(x))
 UNARY_ROW(exp_FLOAT, float, float, vector_exp(x))
 UNARY_ROW(exp_DOUBLE, double, double, exp(x))
 static UnaryTable exp_rows = {FAMILY_FLOATS(FAMILY_ENTRY, exp)};
+UNARY_ROW(erf_FLOAT, float, float, vector_erf(x))
+UNARY_ROW(erf_DOUBLE, double, double, erf(x))
+static UnaryTable erf_rows = {FAMILY_FLOATS(FAMILY_ENTRY, erf)};
 UNARY_ROW(tanh_FLOAT, float, float, vector_tanh(x))
 UNARY_ROW(tanh_DOUBLE, double, double, tanh(x))
 static UnaryTable tanh_rows = {FAMILY_FLOATS(FAMILY_ENTRY, tanh)};

@@ -94,6 +94,20 @@ TEST(atomic_file_appears_on_commit)
     CHECK_INT(about.st_mode & 0777, 0640);
 }
 
+TEST(atomic_file_replaces_without_sync_too)
+{
+    AtomicFile *file = NULL;
+    make_folder("unsynced");
+    make_file("unsynced/out", "old");
+    if (!CHECK_OK(atomic_open(at("unsynced/out"), &file)))
+        return;
+    CHECK_OK(atomic_write(file, "new", 3));
+    atomic_skip_sync(file);
+    CHECK_OK(atomic_commit(file));
+    check_content("unsynced/out", "new");
+    CHECK_INT(entries("unsynced"), 1);
+}
+
 TEST(atomic_file_honours_the_umask)
 {
     AtomicFile *file = NULL;

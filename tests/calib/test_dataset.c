@@ -1,4 +1,5 @@
 /* test_dataset.c - which files of a folder become samples, and what comes out of them. */
+#include "calib/reader.h"
 #include "src/onnx/onnx.h"
 #include "tests/calib/pictures.h"
 
@@ -235,4 +236,23 @@ TEST(several_inputs_come_from_folders)
     put_floats(loose, "a.npy", DT_FLOAT, 1, (int64_t[]){4}, 3);
     CHECK_FAILS(dataset_open(in_folder(loose, ""), inputs, 2, standard(), &dataset), CODE_DATA,
                 "the model has 2 inputs");
+}
+
+TEST(data_list_reads_a_text_file_of_paths)
+{
+    char path[256], other[256];
+    FileList list;
+    snprintf(path, sizeof path, "%s/files.txt", test_folder());
+    snprintf(other, sizeof other, "%s/a b 7.png", test_folder());
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    fputs("# what to read\n\nz.png\na b 7.png\t12\r\n  /abs/c.npy\nlabel/only.jpg 3", file);
+    fclose(file);
+    CHECK_OK(data_list(path, &list));
+    CHECK_INT(list.n, 4);
+    CHECK_TEXT(path_base(list.paths[0]), "z.png");
+    CHECK_TEXT(list.paths[1], other);
+    CHECK_TEXT(list.paths[2], "/abs/c.npy");
+    CHECK_TEXT(path_base(list.paths[3]), "only.jpg");
+    file_list_free(&list);
 }

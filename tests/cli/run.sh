@@ -22,7 +22,7 @@ bad() {
 refuses() {
     name=$1 code=$2 part=$3
     shift 3
-    "$quantize" "$@" -q >out 2>err
+    "$quantize" -q "$@" >out 2>err
     got=$?
     if [ "$got" != "$code" ]; then
         echo "exit $got, expected $code" >>err
@@ -137,9 +137,17 @@ fi
 
 # Ctrl-C in the middle: 130, the old output unharmed, nothing half-written.
 echo "old" >kept.onnx
-"$quantize" "$glyphs" --calib "$demo/calib" --executor reference -o kept.onnx --report kept.json >out 2>err &
+mkdir many
+find "$demo/calib" -type f | while read -r file; do
+    i=0
+    while [ $i -lt 60 ]; do
+        ln -s "$file" "many/$i-$(basename "$file")"
+        i=$((i + 1))
+    done
+done
+"$quantize" "$glyphs" --calib many --executor reference -o kept.onnx --report kept.json >out 2>err &
 pid=$!
-sleep 0.3
+sleep 0.5
 kill -INT $pid 2>/dev/null
 wait $pid
 got=$?

@@ -4,7 +4,9 @@
 # Each case is one line: what it does, the exit code, a part of the message, and that no output is left behind.
 set -u
 quantize=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-demo=$(cd "$(dirname "$0")/../demo" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+demo=$here/../demo
+schema=$here/../../docs/report.schema.json
 work=$(mktemp -d "${TMPDIR:-/tmp}/quantize-cli-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -59,8 +61,9 @@ strip_run() { sed -e '/"timing":/,/}/d' -e '/"host":/,/}/d' -e 's/[ab]\.onnx/X.o
 strip_run a.json >a.stripped
 strip_run b.json >b.stripped
 holds "same report for any thread count" cmp a.stripped b.stripped
+holds "the report follows its schema" node "$here/schema.js" "$schema" a.json
 holds "plain lines when stderr is no terminal" sh -c "! grep -q '$(printf '\r')' err"
-holds "int8 top-1 within 1.5 points on the demo" awk '/top-1/ { good = $6 <= 1.5 && $6 >= -1.5 } END { exit !good }' table
+holds "int8 top-1 within 1.5 points on the demo" awk '/top-1/ { good = $7 <= 1.5 && $7 >= -1.5 } END { exit !good }' table
 holds "run prints a line a sample" sh -c "'$quantize' run a.onnx --input '$demo/eval' --samples 3 -q | grep -c : | grep -qx 3"
 holds "eval" "$quantize" eval a.onnx --data "$demo/eval" --labels "$labels"
 holds "compare" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval"

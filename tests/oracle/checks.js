@@ -1,7 +1,7 @@
 // checks.js - the checks of one model; run.js says which rows of models.js they are made on.
 //
 //     float model ─ quantize run ─ outputs ── within 1e-4 of ── ONNX Runtime
-//          └ quantize ─ int8 model ─ executor ── one step a node, 15 dB below the quantization error ── ONNX Runtime
+//          └ quantize ─ int8 model ─ executor ── one step a node, 15 dB below the error of quantization ── ONNX Runtime
 'use strict';
 
 const fs = require('fs');
@@ -12,7 +12,7 @@ const program = require('./program');
 const { relativeDifference, Sqnr, best } = require('./measure');
 
 const FLOAT_LIMIT = 1e-4;     // of the greatest element
-const UNEQUAL_SHARE = 1e-3; // of elements that may be a step off: ties alone, no bias
+const UNEQUAL_SHARE = 1e-3;   // of elements that may be a step off: ties alone, no bias
 const MARGIN_DB = 15;         // between our difference from the runtime and the error of quantization
 
 // Counts and prints: one line a check.
@@ -36,7 +36,12 @@ class Tally {
     }
 }
 
-const db = (value) => (value === Infinity ? 'exact' : Number.isFinite(value) ? `${value.toFixed(1)} dB` : 'not comparable');
+function db(value) {
+    if (value === Infinity)
+        return 'exact';
+    return Number.isFinite(value) ? `${value.toFixed(1)} dB` : 'not comparable';
+}
+
 const points = (value) => `${value.toFixed(2)} points`;
 
 // One model at work: paths, options, and what earlier checks left for later ones.
@@ -99,8 +104,12 @@ async function checkFloat(job) {
     job.run(job.model, 'reference', ['--executor', 'reference']);
     const theirs = job.fp32 = await job.reference(job.model);
     const fast = job.ours('fp32', theirs), plain = job.ours('reference', theirs);
-    for (const [what, a, b] of [['fp32 against ONNX Runtime', fast, theirs], ['fp32 plain C against ONNX Runtime', plain, theirs],
-        ['fp32 plain C against oneDNN', plain, fast]]) {
+    const pairs = [
+        ['fp32 against ONNX Runtime', fast, theirs],
+        ['fp32 plain C against ONNX Runtime', plain, theirs],
+        ['fp32 plain C against oneDNN', plain, fast],
+    ];
+    for (const [what, a, b] of pairs) {
         const difference = worstDifference(a, b);
         job.check(what, difference <= FLOAT_LIMIT, `${difference.toExponential(1)} of the greatest element`);
     }
@@ -123,6 +132,12 @@ function quantizeArguments(job, calibrate, out) {
 
 const readReport = (model) => JSON.parse(fs.readFileSync(model.replace(/onnx$/, 'json'), 'utf8'));
 
+// "26 QLinearConv, 8 QLinearConcat"
+function integerOps(ops) {
+    const integers = Object.entries(ops).filter(([op]) => /QLinear|QGemm|Integer/.test(op));
+    return integers.sort().map(([op, n]) => `${n} ${op}`).join(', ');
+}
+
 // No heavy op is float in the graph that the runtime makes of our model unless the report names it.
 async function checkPlacement(job) {
     program.quantize(quantizeArguments(job, job.calibrate, job.int8));
@@ -130,15 +145,16 @@ async function checkPlacement(job) {
     const session = await ort.open(job.int8, job.at('optimized.onnx'));
     await session.release();
     job.placement = JSON.parse(program.probe(['weighted', job.at('optimized.onnx')]));
-    const { float: floats, ops } = job.placement;
+    const { float: floats, ops } = job.placement, integers = integerOps(ops);
     const named = job.report.fallback.left_float;
     const isNamed = (row) => [row.name, row.output].some((name) => name !== '' &&
-        named.some((left) => left.reason !== '' && left.node !== '' && (name.includes(left.node) || left.node.includes(name))));
+        named.some((left) => left.reason !== '' && left.node !== '' &&
+            (name.includes(left.node) || left.node.includes(name))));
     const unnamed = floats.filter((row) => !isNamed(row));
-    const integers = Object.entries(ops).filter(([op]) => /QLinear|QGemm|Integer/.test(op)).map(([op, n]) => `${n} ${op}`);
-    job.check('loads in ONNX Runtime, heavy ops in integers', unnamed.length === 0 && integers.length > 0,
-        `${integers.join(', ')}; float by the report: ${floats.length - unnamed.length}` +
-        (unnamed.length > 0 ? `; float unnamed: ${unnamed.map((row) => `${row.op} ${row.name}`).join(', ')}` : ''));
+    const names = unnamed.map((row) => `${row.op} '${row.name}'`).join(', ');
+    job.check('loads in ONNX Runtime, heavy ops in integers', unnamed.length === 0 && integers !== '',
+        `${integers}; float by the report: ${floats.length - unnamed.length}` +
+        (unnamed.length > 0 ? `; float and not named: ${names}` : ''));
     for (const [op, wanted] of Object.entries(job.row.ops || {}))
         job.check(`number of ${op}`, (ops[op] || 0) === wanted, `${ops[op] || 0} of ${wanted}`);
     if (job.row.ratio !== undefined)
@@ -156,17 +172,21 @@ async function checkNodewise(job) {
     session.outputNames.forEach((name, k) => npy.write(path.join(folder, `${k}.npy`), values[name]));
     await session.release();
     const inputs = session.inputNames.map((name) => path.join(job.at('in'), program.fileName(sample, name)));
-    const rows = program.probe(['nodewise', job.int8, folder, ...inputs]).trim().split('\n').map((line) => JSON.parse(line));
+    const lines = program.probe(['nodewise', job.int8, folder, ...inputs]).trim().split('\n');
+    const rows = lines.map((line) => JSON.parse(line));
     const steps = rows.filter((row) => row.unit === 'steps'), floats = rows.filter((row) => row.unit === 'relative');
     const worst = steps.reduce((a, b) => (b.most > a.most ? b : a), { most: 0, op: 'none', value: '' });
-    const unequal = steps.reduce((sum, row) => sum + row.unequal, 0), all = steps.reduce((sum, row) => sum + row.elements, 0);
+    const unequal = steps.reduce((sum, row) => sum + row.unequal, 0);
+    const all = steps.reduce((sum, row) => sum + row.elements, 0);
     const beyond = floats.filter((row) => row.most > FLOAT_LIMIT);
-    job.check('int8 node by node, fed the same inputs', steps.length > 0 && worst.most <= 1 && unequal <= UNEQUAL_SHARE * all && beyond.length === 0,
-        `${steps.length} values, at most ${worst.most} steps${worst.most > 0 ? ` (${worst.op} '${worst.value}')` : ''}, ` +
-        `${unequal} of ${all} elements differ` + (beyond.length > 0 ? `; float '${beyond[0].value}' ${beyond[0].most}` : ''));
-    const count = (ops) => Object.entries(ops).filter(([op]) => /QLinear|QGemm|Integer/.test(op)).sort().join(' ');
+    const ok = steps.length > 0 && worst.most <= 1 && unequal <= UNEQUAL_SHARE * all && beyond.length === 0;
+    job.check('int8 node by node, fed the same inputs', ok,
+        `${steps.length} values, at most ${worst.most} steps` +
+        (worst.most > 0 ? ` (${worst.op} '${worst.value}')` : '') + `, ${unequal} of ${all} elements differ` +
+        (beyond.length > 0 ? `; float '${beyond[0].value}' ${beyond[0].most}` : ''));
     const { ops } = JSON.parse(program.probe(['weighted', job.at('exposed_optimized.onnx')]));
-    job.check('the runtime ran the same integer ops with the values exposed', count(ops) === count(job.placement.ops), count(ops));
+    job.check('ONNX Runtime ran the same integer ops for that', integerOps(ops) === integerOps(job.placement.ops),
+        integerOps(ops));
 }
 
 async function checkWhole(job) {
@@ -179,9 +199,9 @@ async function checkWhole(job) {
         const difference = outputSqnr(theirs, ours);
         let worst;
         for (const name of Object.keys(error)) {
-            const row = { name, margin: difference[name].db - error[name].db, ours: difference[name].db, error: error[name].db };
-            if (worst === undefined || !(row.margin >= worst.margin))
-                worst = row;
+            const margin = difference[name].db - error[name].db;
+            if (worst === undefined || !(margin >= worst.margin))
+                worst = { name, margin, ours: difference[name].db, error: error[name].db };
         }
         job.check(what, worst.ours === Infinity || worst.margin >= MARGIN_DB,
             `ours to ONNX Runtime's ${db(worst.ours)}, its own to fp32 ${db(worst.error)} ('${worst.name}')`);
@@ -231,9 +251,10 @@ async function checkThreads(job) {
         delete report.host;
         return { model: fs.readFileSync(path.join(folder, 'net.onnx')), report: JSON.stringify(report) };
     });
-    job.check('--threads 1 and 2 write the same model', results[0].model.equals(results[1].model), `${results[0].model.length} bytes`);
-    job.check('--threads 1 and 2 write the same report', results[0].report === results[1].report,
-        `${results[0].report.length} characters outside timing and host`);
+    const [one, two] = results;
+    job.check('--threads 1 and 2 write the same model', one.model.equals(two.model), `${one.model.length} bytes`);
+    job.check('--threads 1 and 2 write the same report', one.report === two.report,
+        `${one.report.length} characters outside timing and host`);
 }
 
 // Peak memory must not grow with the number of images.

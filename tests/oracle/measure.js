@@ -21,7 +21,7 @@ function relativeDifference(a, b) {
     return difference === 0 ? 0 : difference / greatest;
 }
 
-// Sums for the SQNR of `noisy` against `clean` over several samples: 10 log10(sum clean^2 / sum (clean - noisy)^2) in dB.
+// SQNR of `noisy` against `clean` over several samples, in dB: 10 log10(sum clean^2 / sum (clean - noisy)^2).
 class Sqnr {
     constructor() {
         this.signal = 0;

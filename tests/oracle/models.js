@@ -1,5 +1,9 @@
-// models.js - the models that are checked, each a row: file and data below the root, how its pictures are prepared, how many
-// are used. The demo ships with the project; the others are looked for in the folder QUANTIZE_SHARED.
+// models.js - the models that are checked, each a row: file and data below the root, how its pictures are prepared, how
+// many are used. The demo ships with the project; the others are looked for in the folder QUANTIZE_SHARED.
+//
+//     samples    compared with ONNX Runtime                    points     int8 top-1 may lie so far below fp32
+//     calibrate  used to quantize, 0 = all                     ortPoints  top-1 may differ so far from the runtime's
+//     calib      a folder, or labels: the files they name      ops, ratio, memory  further checks
 'use strict';
 
 const DEMO = {
@@ -10,26 +14,27 @@ const DEMO = {
 const IMAGENET = ['--preset', 'imagenet'];
 const CIFAR_MEAN = ['--mean', '0.4914,0.4822,0.4465', '--std', '0.2471,0.2435,0.2616'];
 
-// samples: compared with the runtime; calibrate: used to quantize. A list of labels as `calib`: the files it names.
 const SHARED = [
     {
-        name: 'squeezenet1.1', file: 'models/classify/squeezenet1.1_imagenet.onnx', calib: 'data/imagenet/calib', options: IMAGENET,
-        samples: 3, calibrate: 100, eval: 'data/imagenet/val', labels: 'data/imagenet/val_labels.txt', points: 1.0, ortPoints: 0.4,
+        name: 'squeezenet1.1', file: 'models/classify/squeezenet1.1_imagenet.onnx', calib: 'data/imagenet/calib',
+        options: IMAGENET, samples: 3, calibrate: 100, eval: 'data/imagenet/val',
+        labels: 'data/imagenet/val_labels.txt', points: 1.0, ortPoints: 0.4,
         ops: { QLinearConv: 26, Conv: 0 }, ratio: 0.27, memory: true,
     },
     {
-        name: 'mobilenetv2', file: 'models/classify/mobilenetv2_bn_unfolded_backbone.onnx', calib: 'data/imagenet/calib',
-        options: IMAGENET, samples: 3, calibrate: 16,
+        name: 'mobilenetv2', file: 'models/classify/mobilenetv2_bn_unfolded_backbone.onnx',
+        calib: 'data/imagenet/calib', options: IMAGENET, samples: 3, calibrate: 16,
     },
     {
-        name: 'resnet8', file: 'models/classify/mlperftiny_resnet8_cifar10.onnx', calib: 'data/cifar10/calib_labels.txt',
-        options: ['--preset', 'raw'], samples: 3, calibrate: 200, eval: 'data/cifar10', labels: 'data/cifar10/val_labels.txt',
-        points: 1.0, ortPoints: 0.4,
+        name: 'resnet8', file: 'models/classify/mlperftiny_resnet8_cifar10.onnx',
+        calib: 'data/cifar10/calib_labels.txt', options: ['--preset', 'raw'],
+        samples: 3, calibrate: 200, eval: 'data/cifar10',
+        labels: 'data/cifar10/val_labels.txt', points: 1.0, ortPoints: 0.4,
     },
     {
         name: 'resnet_4b', file: 'models/classify/vnncomp_resnet_4b.onnx', calib: 'data/cifar10/calib_labels.txt',
-        options: CIFAR_MEAN, samples: 3, calibrate: 200, eval: 'data/cifar10', labels: 'data/cifar10/val_labels.txt',
-        points: 1.0, ortPoints: 0.4,
+        options: CIFAR_MEAN, samples: 3, calibrate: 200, eval: 'data/cifar10',
+        labels: 'data/cifar10/val_labels.txt', points: 1.0, ortPoints: 0.4,
     },
     {
         name: 'mnist_cntk', file: 'models/classify/mnist_cntk.onnx', calib: 'data/cifar10/calib_labels.txt',
@@ -40,7 +45,8 @@ const SHARED = [
         options: ['--preset', 'unit', '--color', 'gray'], samples: 3, calibrate: 50,
     },
     {
-        name: 'pfld_landmarks', file: 'models/detect/pfld_landmarks.onnx', calib: 'data/faces', options: ['--preset', 'unit'],
+        name: 'pfld_landmarks', file: 'models/detect/pfld_landmarks.onnx',
+        calib: 'data/faces', options: ['--preset', 'unit'],
         samples: 3, calibrate: 10,
     },
     {
@@ -49,11 +55,13 @@ const SHARED = [
     },
     {
         name: 'retinaface_mnet25', file: 'models/detect/retinaface_mnet25_v1.onnx', calib: 'data/faces',
-        options: ['--preset', 'raw', '--color', 'rgb', '--resize', 'pad', '--pad-value', '0'], samples: 3, calibrate: 10,
+        options: ['--preset', 'raw', '--color', 'rgb', '--resize', 'pad', '--pad-value', '0'],
+        samples: 3, calibrate: 10,
     },
     {
         name: 'scrfd_500m_kps', file: 'models/detect/scrfd_500m_kps.onnx', calib: 'data/faces',
-        options: ['--color', 'rgb', '--scale', '1', '--mean', '127.5', '--std', '128', '--resize', 'pad', '--pad-value', '0'],
+        options: ['--color', 'rgb', '--scale', '1', '--mean', '127.5', '--std', '128', '--resize', 'pad',
+            '--pad-value', '0'],
         samples: 2, calibrate: 8,
     },
     {

@@ -3,7 +3,7 @@
 
 const ort = require('onnxruntime-node');
 
-// On CPUs without VNNI the runtime's u8 x s8 products saturate in 16 bits; asked for, it computes them exactly there too.
+// On CPUs without VNNI the runtime's u8 x s8 products saturate in 16 bits; asked to, it computes them exactly there.
 const EXACT = { session: { x64quantprecision: '1' } };
 
 // optimized: path to write the graph to that really runs.

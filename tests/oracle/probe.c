@@ -176,8 +176,8 @@ static Status run_nodewise(const Plan *plan, Nodewise *nodewise, int n_inputs, c
     if (status == NULL)
         status = runner_run(runner, inputs, &observer, outputs);
     if (status == NULL && nodewise->seen != map_count(nodewise->expected))
-        status = status_new(CODE_MODEL, "of %zu values of ONNX Runtime %zu were computed here", map_count(nodewise->expected),
-                            nodewise->seen);
+        status = status_new(CODE_MODEL, "of %zu values of ONNX Runtime %zu were computed here",
+                            map_count(nodewise->expected), nodewise->seen);
     for (int i = 0; i < n_inputs; i++)
         tensor_release(&inputs[i]);
     runner_free(runner);
@@ -292,7 +292,8 @@ static Status dispatch(int argc, char **argv)
         return nodewise(argv[2], argv[3], argc - 4, argv + 4);
     if (strcmp(command, "weighted") == 0 && argc == 3)
         return list_weighted(argv[2]);
-    return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise MODEL FOLDER INPUT.npy..., probe weighted MODEL");
+    return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise MODEL FOLDER INPUT.npy..., "
+                                  "probe weighted MODEL");
 }
 
 int main(int argc, char **argv)

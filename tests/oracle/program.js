@@ -15,8 +15,8 @@ function call(program, args, cwd) {
     if (result.error)
         throw result.error;
     if (result.status !== 0) {
-        const words = result.stderr.trim().split('\n').pop();
-        throw new Error(`${path.basename(program)} ended with ${result.status === null ? result.signal : result.status}: ${words}`);
+        const how = result.status === null ? result.signal : result.status;
+        throw new Error(`${path.basename(program)} ended with ${how}: ${result.stderr.trim().split('\n').pop()}`);
     }
     return result.stdout;
 }
@@ -61,4 +61,4 @@ function dataFolder(root, data, work) {
     return folder;
 }
 
-module.exports = { ROOT, QUANTIZE, PROBE, quantize, probe, freshFolder, fileName, samplesIn, readTensors, readLabels, dataFolder };
+module.exports = { ROOT, quantize, probe, freshFolder, fileName, samplesIn, readTensors, readLabels, dataFolder };

@@ -1,7 +1,10 @@
 // run.js - ONNX Runtime as oracle: node run.js [NAME...]
 //
-// Always on the demo that ships with the project; on the models of models.js when the folder QUANTIZE_SHARED (default: ../shared
-// beside the project) is there. NAME: only rows whose name holds it. FULL=1: more samples. KEEP=1: leaves build/oracle-work.
+// Always on the demo that ships with the project; on the other models of models.js when they are in the folder
+// QUANTIZE_SHARED (default: `shared` beside the project).
+//     NAME    only rows whose name holds it
+//     FULL=1  more samples and all calibration data
+//     KEEP=1  leaves build/oracle-work
 'use strict';
 
 const fs = require('fs');
@@ -16,7 +19,8 @@ async function main(names) {
     const full = process.env.FULL === '1';
     const wanted = (row) => names.length === 0 || names.some((name) => row.name.includes(name));
     const tally = new Tally();
-    const jobs = [[path.join(ROOT, 'tests/demo'), DEMO], ...SHARED.map((row) => [shared, row])].filter(([, row]) => wanted(row));
+    const rows = [[path.join(ROOT, 'tests/demo'), DEMO], ...SHARED.map((row) => [shared, row])];
+    const jobs = rows.filter(([, row]) => wanted(row));
     const present = ([root, row]) => root !== shared || fs.existsSync(path.join(root, row.file));
     for (const [root, row] of jobs.filter(present)) {
         const started = Date.now();
@@ -25,7 +29,7 @@ async function main(names) {
     }
     const missing = jobs.filter((job) => !present(job)).map(([, row]) => row.name);
     if (missing.length > 0)
-        console.log(`not run: ${missing.join(', ')}: their models are not in ${shared}; set QUANTIZE_SHARED to their folder`);
+        console.log(`not run: ${missing.join(', ')}: not in ${shared}; QUANTIZE_SHARED names the folder`);
     console.log(`oracle: ${tally.passed} passed, ${tally.failed} failed`);
     process.exitCode = tally.failed === 0 && tally.passed > 0 ? 0 : 1;
 }

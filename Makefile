@@ -24,7 +24,7 @@ OPTIMIZE  = -O0 -DQUANTIZE_DEBUG
 endif
 
 SOURCES   = $(filter-out src/main.c,$(wildcard src/*/*.c passes/*.c calib/*.c))
-TESTS     = $(filter-out tests/oracle/%,$(wildcard tests/*.c tests/*/*.c))
+TESTS     = $(filter-out tests/oracle/% tests/conformance/%,$(wildcard tests/*.c tests/*/*.c))
 OBJECTS   = $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema/onnx.pb-c.o
 COMPILE   = $(CC) $(CSTD) $(WARNINGS) $(OPTIMIZE) $(CFLAGS) $(INCLUDES) -MMD -MP
 
@@ -44,6 +44,11 @@ $(BUILD)/unit-tests: $(TESTS:%.c=$(BUILD)/%.o) $(OBJECTS)
 
 # What the ONNX Runtime tests see of our own program.
 $(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# ONNX's own operator tests, see tests/conformance/conformance.c.
+$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o $(OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -102,6 +107,15 @@ tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/pac
 	cd tests/oracle && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# ONNX's operator tests as Debian packages them; with BUILD=build/asan under the sanitizers. CASES: some folders of them.
+TESTDATA  = /usr/share/libonnx-testdata/data
+CASES    ?= $(addprefix $(TESTDATA)/,node pytorch-converted pytorch-operator simple)
+
+conformance: deps
+	@sh tests/install-packages.sh libonnx-testdata
+	@$(MAKE) --no-print-directory $(BUILD)/conformance
+	$(BUILD)/conformance tests/conformance/expected-failures.txt $(CASES)
+
 # ---- lint ----------------------------------------------------------------------------------------------------------------
 
 lint: deps-lint
@@ -110,4 +124,4 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance

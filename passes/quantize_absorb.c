@@ -12,7 +12,9 @@ static Status run(PassContext *context)
         if (quant_fate(context->plan, node) != FATE_ABSORBED)
             continue;
         Value *before = node->in[0];
-        *quant_value_decision(context->plan, before) = *quant_value_decision(context->plan, node->out[0]);
+        ValueDecision *after = quant_value_decision(context->plan, node->out[0]);
+        *quant_value_decision(context->plan, before) = *after;
+        after->quantized = false; /* one value, one row; it still keeps the scale for those that share it */
         TRY(pass_replace_node(node, before));
         ++*context->changes;
     }

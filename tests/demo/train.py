@@ -13,8 +13,8 @@ Needs (Debian 12 or later) what generate.py names, and
 
 Run, after generate.py (about 20 minutes on two CPU cores):
 
-    /usr/bin/python3 train.py                trains, writes glyphs.onnx, tests it
-    /usr/bin/python3 train.py --epochs 1     a quick try
+    /usr/bin/python3 train.py                               writes glyphs.onnx, tests it
+    /usr/bin/python3 train.py --epochs 1 --output try.onnx  a quick try
 """
 
 import argparse
@@ -37,7 +37,7 @@ import generate
 HERE = pathlib.Path(__file__).resolve().parent
 TRAIN_COUNT = 100_000
 BATCH = 128
-UNEVEN = 4  # see make_uneven
+UNEVEN = 6  # see make_uneven
 
 
 def conv(inputs, outputs, kernel=1, stride=1, groups=1, relu=True):
@@ -92,7 +92,8 @@ class Net(nn.Module):
 
 def training_part(part):
     first, count = part
-    images = list(generate.make(generate.TRAIN_SEED, count, generate.font_files(generate.TRAIN_FONTS), first))
+    fonts = generate.font_files(generate.TRAIN_FONTS)
+    images = list(generate.make(generate.TRAIN_SEED, count, fonts, first))
     return np.stack([np.asarray(image) for image, _ in images]), [label for _, label in images]
 
 
@@ -102,7 +103,8 @@ def training_set(count):
     with multiprocessing.Pool() as pool:
         parts = pool.map(training_part, [(i, min(step, count - i)) for i in range(0, count, step)])
     pixels = np.concatenate([p for p, _ in parts]).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(pixels)), torch.tensor(sum((l for _, l in parts), []))
+    labels = [label for _, part in parts for label in part]
+    return torch.from_numpy(np.ascontiguousarray(pixels)), torch.tensor(labels)
 
 
 def train(net, images, labels, mean, std, epochs):
@@ -134,7 +136,7 @@ def make_uneven(net, sample):
     are tiny and its filter makes up for that, so that one scale for a whole
     weight tensor leaves the other filters a few steps only.  A net this small
     and well-behaved does not get there by itself and would forgive any
-    quantizer.  A channel that never reaches the ReLU6's limit can be divided
+    quantizer.  A channel that stays well below the ReLU6's limit can be divided
     by a number and its filter multiplied by it: the product is the same.
     """
     for block in (m for m in net.modules() if isinstance(m, Inverted)):
@@ -209,9 +211,9 @@ def main():
     torch.manual_seed(1)
     images, labels = training_set(TRAIN_COUNT)
     # Three digits are all that the metadata says, so train with just these.
-    per_channel = images.transpose(0, 1).flatten(1).float() / 255
-    mean = per_channel.mean(1).mul(1000).round().div(1000).view(3, 1, 1)
-    std = per_channel.std(1).mul(1000).round().div(1000).view(3, 1, 1)
+    per_channel = images.transpose(0, 1).flatten(1).float()
+    mean, std = [(value / 255 * 1000).round().div(1000).view(3, 1, 1)
+                 for value in (per_channel.mean(1), per_channel.std(1))]
     # Channels last is the faster order on a CPU.
     net = Net(len(generate.CLASSES)).to(memory_format=torch.channels_last)
     train(net, images.contiguous(memory_format=torch.channels_last), labels, mean, std, arguments.epochs)

@@ -211,7 +211,7 @@ async function checkWhole(job) {
 // Top-1 in percent over labelled samples: by our outputs and by the runtime on the same tensors.
 async function topOne(job, model, inputs, extra) {
     const out = program.freshFolder(job.at('eval_out'));
-    program.quantize(['run', model, '--input', job.eval, ...job.row.options, '-o', out, '-q', ...extra]);
+    program.quantize(['run', model, '--input', job.eval, ...job.row.options, '--threads', 1, '-o', out, '-q', ...extra]);
     const session = await ort.open(model);
     let ours = 0, theirs = 0, n = 0;
     for (const [file, label] of program.readLabels(job.labels)) {

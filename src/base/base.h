@@ -15,6 +15,13 @@
 #define NEVER_NULL __attribute__((returns_nonnull))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+/* A hot loop compiled for several levels of vector instructions, the best one for the CPU chosen when the program starts. Not
+ * under sanitizers, whose run time is not up when the choice is made. */
+#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CPU_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CPU_CLONES
+#endif
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 

@@ -27,7 +27,7 @@ static bool has_bits(uint32_t word, uint32_t bits)
     return (word & bits) == bits;
 }
 
-CpuFeatures cpu_features(void)
+static CpuFeatures read_features(void)
 {
     CpuFeatures features = {false, false, false, false};
     unsigned leaves, ebx, ecx, edx, eax1, ebx1, ecx1, edx1;
@@ -44,11 +44,26 @@ CpuFeatures cpu_features(void)
     return features;
 }
 #else
-CpuFeatures cpu_features(void)
+static CpuFeatures read_features(void)
 {
     return (CpuFeatures){false, false, false, false};
 }
 #endif
+
+static CpuFeatures features_read;
+static pthread_once_t features_once = PTHREAD_ONCE_INIT;
+
+static void read_features_once(void)
+{
+    features_read = read_features();
+}
+
+/* Read once: on a virtual machine each CPUID leaves the guest, and this is asked for every node. */
+CpuFeatures cpu_features(void)
+{
+    pthread_once(&features_once, read_features_once);
+    return features_read;
+}
 
 static char name[128] = "unknown";
 static pthread_once_t name_once = PTHREAD_ONCE_INIT;

@@ -89,7 +89,7 @@ typedef struct Requantize {
 } Requantize;
 
 /* A plane of one channel. */
-static void requantize_plane(void *context, int64_t plane, int worker)
+CPU_CLONES static void requantize_plane(void *context, int64_t plane, int worker)
 {
     const Requantize *job = context;
     const int32_t *acc = job->acc + plane * job->inner;
@@ -104,7 +104,7 @@ static void requantize_plane(void *context, int64_t plane, int worker)
 }
 
 /* A row of all channels (inner is 1). */
-static void requantize_row(void *context, int64_t row, int worker)
+CPU_CLONES static void requantize_row(void *context, int64_t row, int worker)
 {
     const Requantize *job = context;
     const int32_t *acc = job->acc + row * job->channels;
@@ -133,7 +133,7 @@ void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels,
 #define TILE_PLACES 32
 #define TILE_CHANNELS 256
 
-static void requantize_run(const Requantize *job, const int32_t *acc, int64_t channel, int64_t n, uint8_t *y)
+CPU_CLONES static void requantize_run(const Requantize *job, const int32_t *acc, int64_t channel, int64_t n, uint8_t *y)
 {
     if (job->multipliers == 1) {
         for (int64_t c = 0; c < n; c++) {
@@ -183,19 +183,19 @@ void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int
     team_run(team, outer * ((inner + TILE_PLACES - 1) / TILE_PLACES), requantize_tiles, &job);
 }
 
-void quantize_floats(const float *x, int64_t n, Scale8 to, void *y)
+CPU_CLONES void quantize_floats(const float *x, int64_t n, Scale8 to, void *y)
 {
     for (int64_t i = 0; i < n; i++)
         store8(y, i, round_clamped(x[i] / to.scale, to));
 }
 
-void quantize_floats_shifted(const float *x, int64_t n, Scale8 to, void *y)
+CPU_CLONES void quantize_floats_shifted(const float *x, int64_t n, Scale8 to, void *y)
 {
     for (int64_t i = 0; i < n; i++)
         store8(y, i, round_shifted(x[i] / to.scale + (float)to.zero, to.type));
 }
 
-void dequantize_bytes(const void *x, int64_t n, Scale8 from, float *y)
+CPU_CLONES void dequantize_bytes(const void *x, int64_t n, Scale8 from, float *y)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = from.scale * (float)(load8(from.type, x, i) - from.zero);
@@ -240,7 +240,7 @@ static inline float fused(float a, float b, float c)
     return (float)((double)a * (double)b + (double)c);
 }
 
-void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+CPU_CLONES void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
                      int64_t n, Scale8 y_scale, void *y)
 {
     float a_ratio = a_scale.scale / y_scale.scale, b_ratio = b_scale.scale / y_scale.scale;
@@ -259,7 +259,7 @@ void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *
     }
 }
 
-void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
+CPU_CLONES void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
                      int64_t n, Scale8 y_scale, void *y)
 {
     float ratio = a_scale.scale * b_scale.scale / y_scale.scale, zero = (float)y_scale.zero;

@@ -97,7 +97,7 @@ void *eval_cache_put(EvalCtx *ctx, const void *key, size_t key_bytes, void *obje
 bool eval_is_constant(const EvalCtx *ctx, int i);       /* input i is the same tensor on every run */
 /* Runs an inner graph (If, Loop, Scan) with its inputs in order; results go to ret[n_outputs], owned. */
 MUST_USE Status eval_subgraph(EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs, Tensor *ret, int n_ret);
-MUST_USE Status eval_error(const EvalCtx *ctx, Code code, const char *format, ...) PRINTF_LIKE(3, 4);
+MUST_USE NEVER_NULL Status eval_error(const EvalCtx *ctx, Code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* The one who runs ops: src/exec for models, the folder of constants, a test. */
 typedef struct EvalHost {

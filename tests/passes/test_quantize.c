@@ -176,6 +176,23 @@ TEST(quantize_absorbs_relu_between_convolutions)
     check_quantized(conv_relu_conv, "QuantizeLinear QLinearConv QLinearConv DequantizeLinear", 28.0);
 }
 
+static void conv_clip_conv(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,9,9");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,3,3"), test_floats(m, "b1", "8"));
+    Value *c = TEST_NODE(m, "Clip", "c", a, test_fill(m, "low", "", 0.0f), test_fill(m, "high", "", 1.5f));
+    test_output(TEST_NODE(m, "Conv", "y", c, test_floats(m, "w2", "6,8,3,3"), test_floats(m, "b2", "6")));
+}
+
+TEST(quantize_absorbs_clip_and_its_bounds)
+{
+    check_quantized(conv_clip_conv, "QuantizeLinear QLinearConv QLinearConv DequantizeLinear", 28.0);
+    Fixture f = quantized(conv_clip_conv);
+    for (int i = 0; i < f.integers->graph->n_initializers; i++)
+        CHECK(f.integers->graph->initializers[i]->n_uses > 0);
+    release(&f);
+}
+
 static void residual(Model *m)
 {
     Value *x = test_input(m, "x", "N,8,6,6");

@@ -11,7 +11,7 @@ WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissin
 # No contraction of a * b + c into one rounding: the same numbers on every CPU. -O3: loops of unknown length are vectorized.
 OPTIMIZE  = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 CFLAGS   ?= -g
-LIBRARIES = libprotobuf-c libcjson libpng libjpeg libwebp sndfile
+LIBRARIES = libprotobuf-c libcjson libpng libjpeg libwebp zlib sndfile samplerate kissfft-float
 LDLIBS    = $(shell pkg-config --libs $(LIBRARIES)) -ldnnl -lm -lpthread -ldl
 INCLUDES  = -I. -I$(BUILD) $(shell pkg-config --cflags $(LIBRARIES))
 
@@ -49,7 +49,8 @@ $(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(OBJECTS)
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ONNX's own operator tests, see tests/conformance/conformance.c.
-$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o $(OBJECTS)
+$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o \
+    $(filter-out $(BUILD)/src/app/% $(BUILD)/src/quant/% $(BUILD)/passes/% $(BUILD)/calib/%,$(OBJECTS))
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -70,7 +71,7 @@ $(BUILD)/schema/onnx.pb-c.o: $(BUILD)/schema/onnx.pb-c.c
 # ---- set-up: Debian packages, installed only where missing ----------------------------------------------------------
 
 PACKAGES       = gcc libc6-dev pkg-config protobuf-c-compiler libprotobuf-c-dev libcjson-dev libjpeg62-turbo-dev \
-                 libpng-dev libwebp-dev libsndfile1-dev libdnnl-dev
+                 libpng-dev libwebp-dev zlib1g-dev libsndfile1-dev libsamplerate0-dev libkissfft-dev libdnnl-dev
 PACKAGES_CHECK = nodejs npm
 PACKAGES_LINT  = cppcheck clang
 

@@ -19,6 +19,43 @@ typedef enum Interp { INTERP_NEAREST, INTERP_BILINEAR, INTERP_BICUBIC, INTERP_AR
 typedef enum Color { COLOR_AUTO, COLOR_RGB, COLOR_BGR, COLOR_GRAY } Color;
 typedef enum Layout { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC } Layout;
 
+/* audio_options.c: how recordings become tensors; names of parameters as librosa and torchaudio have them. */
+typedef enum FeatureKind { FEATURE_RAW, FEATURE_STFT, FEATURE_MEL, FEATURE_LOGMEL, FEATURE_MFCC } FeatureKind;
+typedef enum FeatureLog { FEATURE_LINEAR, FEATURE_LN, FEATURE_LOG10, FEATURE_DB, FEATURE_PCEN } FeatureLog;
+typedef enum WindowShape { WINDOW_HANN, WINDOW_HAMMING, WINDOW_BLACKMAN, WINDOW_BOX } WindowShape;
+typedef enum AudioRest { REST_AUTO, REST_PAD, REST_SKIP } AudioRest;
+
+typedef struct AudioOptions {
+    bool given;             /* anything of it was set: sounds are expected */
+    int sample_rate;        /* Hz the model wants; 0: 16000, said to be assumed */
+    int channel;            /* 0 = the mean of all, else 1-based */
+    double window, hop;     /* seconds; 0 = from the model's time axis or the whole recording; hop 0 = window */
+    AudioRest rest;         /* what is left of a recording behind the last whole window; auto: padded when it is all there is */
+    bool has_features;      /* kind was chosen */
+    FeatureKind kind;
+    int n_fft, win_length, hop_length, n_mels, n_mfcc; /* win_length 0 = n_fft, hop_length 0 = win_length / 4 */
+    double fmin, fmax;      /* Hz; fmax 0 = half the rate */
+    bool htk, slaney_norm, center, reflect, periodic;
+    bool drop_last;         /* the last frame is left out (Whisper) */
+    WindowShape shape;
+    double power;           /* 1 magnitude, 2 power */
+    double scale;           /* of the samples, which are -1..1 */
+    FeatureLog log;
+    double amin, offset;    /* log(max(x, amin) + offset) */
+    double top_db;          /* 0 = no floor; else values below the greatest - top_db are raised to it */
+    double ref;             /* of dB; 0 = the greatest of the sample */
+    double mean, std;       /* (x - mean) / std */
+    bool normalize;         /* mean 0 and deviation 1 over each sample, before mean and std */
+    double gain, bias, pcen_power, time_constant, eps; /* PCEN */
+    char layout[8];         /* axes behind the batch: "t", "1t", "1mt", "mt", "tm", "1tm", "mt1", "tm1"; "" = from the model */
+} AudioOptions;
+
+AudioOptions audio_default(void);
+/* "logmel:n_fft=512,hop_length=160,n_mels=64": over what *options holds. CODE_USAGE names the key. */
+MUST_USE Status audio_update_features(const char *spec, AudioOptions *options);
+/* One key of it, for JSON objects: numbers as text. */
+MUST_USE Status audio_update_key(const char *key, const char *value, AudioOptions *options);
+
 /* value = (pixel * scale - mean[c]) / std[c]; pixel 0..255; c in the model's channel order. */
 typedef struct Preprocess {
     int width, height;      /* of the model's input; 0 = from the model */
@@ -29,6 +66,7 @@ typedef struct Preprocess {
     Color color;
     Layout layout;
     float scale, mean[4], std[4];
+    AudioOptions audio;     /* of recordings */
     int default_size;       /* width and height when neither the model nor the user gives them (presets); 0 = none */
 } Preprocess;
 
@@ -71,27 +109,57 @@ MUST_USE Status image_resize(const Image *image, int width, int height, Interp i
 
 typedef struct Skipped {
     const char *file, *reason;
+    int64_t number; /* of the sample in the data */
 } Skipped;
+
+/* Where one input comes from when not from the folder of all: a folder whose files go with the others by their stems, or
+ * one file for every sample. */
+typedef struct InputSource {
+    const char *input, *path;
+} InputSource;
+
+/* Sizes for an input with dynamic axes (raw .bin, random data, zeros). */
+typedef struct InputShape {
+    const char *input;
+    int rank;
+    int64_t dims[TENSOR_MAX_RANK];
+} InputShape;
 
 typedef struct DatasetOptions {
     Preprocess preprocess;
     int64_t max_samples;   /* 0 = all; else that many, evenly spread over the sorted list */
+    bool draw;             /* drawn at random from `seed` instead of evenly spread */
+    int64_t seed;
+    int64_t shard, shards; /* 0 or 1-based: sample k of all belongs to shard k % shards + 1 */
+    const InputSource *sources;
+    int n_sources;
+    const InputShape *shapes;
+    int n_shapes;
+    const char *const *zeros; /* names of inputs that are fed zeros, ended by NULL; NULL: none */
     /* Reads a TensorProto: onnx_read_tensor, which this room may not name. NULL: .pb files are refused. */
     Status (*read_pb)(const char *path, Arena *arena, Tensor *ret, const char **ret_name);
 } DatasetOptions;
 
+#define DATASET_RANDOM "random" /* a path that stands for random numbers, unless there is such a folder */
+
 typedef struct Dataset Dataset;
-/* `inputs` are the model's inputs to feed (plan_input order). Recognises images (one image input), .npy, .pb; with
- * several inputs a sample is a folder that holds input_0.pb (or .npy), input_1.pb ... (ONNX's test_data_set_N).
- * output_K.pb beside input_0.pb is left out. A folder that mixes kinds: the majority, and the warning says so.
- * CODE_DATA when nothing is readable, CODE_USAGE when an option does not fit the model's input. The values must outlive
- * the dataset. */
+/* `inputs` are the model's inputs to feed (plan_input order). Recognises images, audio, .npy, .npz, .pb and raw .bin.
+ * Several inputs: a sample is an .npz with arrays of their names; or a folder with input_0.pb (or .npy), input_1.pb ...
+ * (ONNX's test_data_set_N, output_K.pb beside it left out); or files of equal stems in folders named as the inputs, or
+ * given one by one (options). A folder that mixes kinds: the majority, and the warning says so.
+ * path may be NULL when every input has a source of its own. CODE_DATA when nothing is readable, CODE_USAGE when an option
+ * does not fit the model's input. The values are copied. */
 MUST_USE Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, const DatasetOptions *options,
                              Dataset **ret);
 void dataset_free(Dataset *dataset); /* NULL is fine */
 int64_t dataset_count(const Dataset *dataset);
-const char *dataset_file(const Dataset *dataset, int64_t i);     /* path of sample i */
-const char *dataset_reader(const Dataset *dataset);              /* "image", "npy", "pb" */
+int64_t dataset_total(const Dataset *dataset);                   /* of all shards */
+const char *dataset_file(const Dataset *dataset, int64_t i);     /* name of sample i: its path, "path#2" for a window */
+const char *dataset_path(const Dataset *dataset, int64_t i);     /* a file to name in a Makefile; NULL: none */
+int64_t dataset_number(const Dataset *dataset, int64_t i);       /* of sample i among those of all shards */
+bool dataset_continues(const Dataset *dataset, int64_t i);       /* it follows sample i - 1 in time */
+void dataset_hash(const Dataset *dataset, char ret_hex[65]);     /* of the names of all samples, all shards */
+const char *dataset_reader(const Dataset *dataset);              /* "image", "audio", "npy", "npz", "pb", "bin", "random" */
 /* What was assumed, one line: "RGB 224x224 NCHW float, shorter side 256 and centre crop, bilinear; ...". */
 const char *dataset_describe(const Dataset *dataset);
 const char *dataset_warning(const Dataset *dataset);             /* NULL when none */
@@ -110,6 +178,7 @@ size_t labels_count(const Labels *labels);
 /* npy.c */
 /* Numbers and bool in any byte order, C or Fortran order; owned. CODE_DATA else. */
 MUST_USE Status npy_read(const char *path, Tensor *ret);
+MUST_USE Status npy_parse(const unsigned char *data, size_t size, const char *name, Tensor *ret); /* from memory */
 MUST_USE Status npy_write(const char *path, const Tensor *tensor); /* atomically */
 
 /* ---- collect.c: runs the model over the data and watches --------------------------------------------------------- */
@@ -119,18 +188,72 @@ typedef struct Progress {
     void *context;
 } Progress;
 
+/* What one value showed. */
+typedef struct Sight {
+    const char *name;
+    uint32_t order;        /* rows stand by it: the value's id */
+    const char *node;      /* that makes it, in words; "" for an input */
+    Histogram *histogram;
+    int64_t bad_sample;    /* the first with NaN or infinities in it, by its number in the data; -1: none */
+    const char *bad_file;  /* of that sample, or NULL */
+} Sight;
+
+/* What calibration saw, before ranges are chosen. Joins exactly: the order and the split of the samples never show. */
+typedef struct Sights {
+    Arena *arena; /* owns the texts */
+    Sight *rows;  /* in order of value ids */
+    size_t n, cap;
+    int64_t samples;       /* that were run */
+    int64_t offered;       /* and that the data has */
+    Skipped *skipped;      /* in order of the data */
+    size_t n_skipped, cap_skipped;
+} Sights;
+
+/* An input that takes what an output gave for the sample before; both by their place in the plan. Samples of such a
+ * model are run in order. */
+typedef struct StateLink {
+    int input, output;
+} StateLink;
+
+/* Every float value the plan completes (inputs too). Samples are split over the team; the result does not depend on it.
+ * Unreadable samples are skipped; CODE_DATA when none could be read. */
+MUST_USE Status collect_sights(const Plan *plan, const Dataset *dataset, const StateLink *links, int n_links, Team *team,
+                               const Progress *progress, Sights *ret);
+void sights_release(Sights *sights);
+/* Adds `from` to `into`; some of its histograms go over. Both are of one model and hold different samples. */
+void sights_merge(Sights *into, Sights *from);
+/* A range for each row, the same for any team. */
+RangeTable *sights_choose(const Sights *sights, RangeRule rule, Team *team);
+
 typedef struct CollectResult {
     RangeTable *ranges;
-    int64_t samples;         /* that were run */
-    Skipped *skipped;        /* in order of the files */
-    size_t n_skipped;
-    Arena *arena;            /* owns the texts of skipped */
+    Sights sights;
 } CollectResult;
 
-/* Ranges of every float value the plan completes (inputs too), in order of value ids. Samples are split over the team;
- * the result does not depend on it. Unreadable samples are skipped; CODE_DATA when none could be read. */
-MUST_USE Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeMethod method, Team *team,
+/* Both steps at once. */
+MUST_USE Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeRule rule, Team *team,
                                const Progress *progress, CollectResult *ret);
 void collect_release(CollectResult *result);
+
+/* ---- range_file.c, part_file.c: what is kept between runs and machines -------------------------------------------- */
+
+/* What a table or a part was made from. */
+typedef struct RangeSource {
+    const char *model_sha256;
+    const char *passes;        /* how the graph was simplified: names of values depend on it */
+    const char *data, *reader, *preprocessing; /* path, kind, and what was done to it in words */
+    const char *data_sha256;   /* of the names of all samples, in order */
+    const char *rule;          /* the method */
+    int64_t shard, shards;     /* 1-based; 1 of 1 for a whole run */
+} RangeSource;
+
+/* Readable JSON, a line a value; atomically. */
+MUST_USE Status ranges_write(const char *path, const RangeSource *source, const RangeTable *ranges, const Sights *sights);
+/* CODE_DATA when the file is no range table, CODE_USAGE when it was made for another model (`expected` against what the
+ * file says) with the reason. Texts live in arena. sights: samples, skipped, not the histograms. */
+MUST_USE Status ranges_read(const char *path, const RangeSource *expected, Arena *arena, RangeSource *ret_source,
+                            RangeTable **ret, Sights *ret_sights);
+MUST_USE Status part_write(const char *path, const RangeSource *source, const Sights *sights);
+MUST_USE Status part_read(const char *path, Arena *arena, RangeSource *ret_source, Sights *ret_sights);
 
 #endif

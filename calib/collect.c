@@ -1,11 +1,11 @@
-/* collect.c - runs the model over the data and watches: one histogram a float value, ranges out of them.
+/* collect.c - runs the model over the data and watches: one histogram a float value.
  *
  *     samples - team - worker 0: Runner, histograms -+
- *                    - worker 1: Runner, histograms -+- merged - range_choose -> RangeTable
+ *                    - worker 1: Runner, histograms -+- merged -> Sights (sights.c makes ranges of them)
  *
  * Which worker takes which sample is chance; histograms do not care (see quant.h), skipped samples are kept by number,
  * so the result is the same for any team. Memory grows with the workers and the values of the model, never with the
- * samples (but for their names).
+ * samples (but for their names). Models that carry state from sample to sample are run in order by one worker.
  */
 #include "calib/calib.h"
 
@@ -17,6 +17,7 @@
 typedef struct Watch {
     const Value *value;
     Histogram *histogram;
+    int64_t bad_sample; /* the least sample with NaN or infinities; -1: none */
 } Watch;
 
 typedef struct Worker {
@@ -24,14 +25,18 @@ typedef struct Worker {
     Runner *runner;
     Watch *watches; /* by value id */
     size_t n_watches, cap_watches;
-    bool observed;  /* anything of the sample now running */
+    int64_t sample; /* now running */
+    bool observed;  /* anything of it */
     Tensor *inputs, *outputs;
+    Tensor *states; /* (n_links,) what the sample before left; no data: nothing */
 } Worker;
 
 typedef struct Collect {
     const Plan *plan;
     const Dataset *dataset;
     const Progress *progress;
+    const StateLink *links;
+    int n_links;
     int64_t total;
     Worker *workers;
     int n_workers;
@@ -41,10 +46,6 @@ typedef struct Collect {
     int64_t done, run;
     Status failure;
     bool stop;
-
-    RangeMethod method; /* the last stage */
-    Watch *merged;      /* (n,) with a histogram */
-    Range *ranges;
 } Collect;
 
 /* ---- one sample -------------------------------------------------------------------------------------------------- */
@@ -71,9 +72,36 @@ static Status watch_value(void *context, const Value *value, Tensor *tensor)
         void *histogram;
         TRY(memory_alloc(sizeof(Histogram), &histogram));
         histogram_init(histogram);
-        *watch = (Watch){value, histogram};
+        *watch = (Watch){value, histogram, -1};
     }
+    int64_t bad = watch->histogram->not_finite;
     histogram_add(watch->histogram, tensor->data, tensor->count);
+    if (watch->histogram->not_finite > bad && (watch->bad_sample < 0 || worker->sample < watch->bad_sample))
+        watch->bad_sample = worker->sample;
+    return NULL;
+}
+
+/* Puts the states in place of the zeros that the dataset gave. */
+static void give_states(Worker *worker, int64_t i)
+{
+    const Collect *collect = worker->collect;
+    bool goes_on = dataset_continues(collect->dataset, i);
+    for (int k = 0; k < collect->n_links; k++) {
+        Tensor *state = &worker->states[k], *input = &worker->inputs[collect->links[k].input];
+        if (goes_on && state->data != NULL && state->dtype == input->dtype) {
+            tensor_release(input);
+            *input = *state;
+            *state = (Tensor){0};
+        }
+        tensor_release(state);
+    }
+}
+
+static Status keep_states(Worker *worker)
+{
+    const Collect *collect = worker->collect;
+    for (int k = 0; k < collect->n_links; k++)
+        TRY(tensor_copy(&worker->states[k], &worker->outputs[collect->links[k].output]));
     return NULL;
 }
 
@@ -86,15 +114,20 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
         worker->runner = runner_new(collect->plan, NULL);
         worker->inputs = xcalloc((size_t)MAX(plan_n_inputs(collect->plan), 1), sizeof(Tensor));
         worker->outputs = xcalloc((size_t)MAX(plan_n_outputs(collect->plan), 1), sizeof(Tensor));
+        worker->states = xcalloc((size_t)MAX(collect->n_links, 1), sizeof(Tensor));
     }
     Status status = dataset_load(collect->dataset, i, worker->inputs);
     if (status != NULL) {
         *ret_skip = status_code(status) == CODE_DATA;
         return status;
     }
+    worker->sample = i;
     worker->observed = false;
+    give_states(worker, i);
     Observer observer = {watch_value, worker};
     status = runner_run(worker->runner, worker->inputs, &observer, worker->outputs);
+    if (status == NULL)
+        status = keep_states(worker);
     for (int k = 0; k < plan_n_inputs(collect->plan); k++)
         tensor_release(&worker->inputs[k]);
     /* An input that does not fit is the sample's fault; half a run is in the histograms and cannot be taken out again.
@@ -152,6 +185,8 @@ static void merge_watch(Watch *into, Watch *from)
     } else {
         histogram_merge(into->histogram, from->histogram);
         memory_free(from->histogram);
+        if (from->bad_sample >= 0 && (into->bad_sample < 0 || from->bad_sample < into->bad_sample))
+            into->bad_sample = from->bad_sample;
     }
     from->histogram = NULL;
 }
@@ -169,66 +204,59 @@ static void merge_workers(Collect *collect)
     }
 }
 
-/* One range a name: values of sibling graphs (branches of an If) may share theirs. Returns how many there are. */
-static size_t merge_names(Collect *collect)
+/* One sight a name: values of sibling graphs (branches of an If) may share theirs. */
+static void merge_names(Collect *collect)
 {
     Worker *first = &collect->workers[0];
     Map *names = map_new();
-    size_t kept = 0;
     for (size_t id = 0; id < first->n_watches; id++) {
         Watch *watch = &first->watches[id];
         if (watch->histogram == NULL)
             continue;
         Watch *same = map_get(names, watch->value->name);
-        if (same != NULL) {
+        if (same != NULL)
             merge_watch(same, watch);
-        } else {
+        else
             map_put(names, watch->value->name, watch);
-            kept++;
-        }
     }
     map_free(names);
-    return kept;
 }
 
-static void choose_item(void *context, int64_t i, int worker)
-{
-    (void)worker;
-    Collect *collect = context;
-    collect->ranges[i].name = collect->merged[i].value->name;
-    range_choose(collect->merged[i].histogram, collect->method, 256, &collect->ranges[i]);
-}
-
-static RangeTable *choose_ranges(Collect *collect, Team *team)
+/* The histograms go over to the sights. */
+static void take_sights(Collect *collect, Sights *sights)
 {
     merge_workers(collect);
-    size_t n = merge_names(collect), at = 0;
-    const Worker *first = &collect->workers[0];
-    collect->merged = xcalloc(MAX(n, 1), sizeof collect->merged[0]);
-    collect->ranges = xcalloc(MAX(n, 1), sizeof collect->ranges[0]);
-    for (size_t id = 0; id < first->n_watches; id++)
-        if (first->watches[id].histogram != NULL)
-            collect->merged[at++] = first->watches[id];
-    team_run(team, (int64_t)n, choose_item, collect);
-    RangeTable *table = ranges_new();
-    for (size_t i = 0; i < n; i++)
-        ranges_put(table, &collect->ranges[i]);
-    free(collect->merged);
-    free(collect->ranges);
-    return table;
+    merge_names(collect);
+    Worker *first = &collect->workers[0];
+    for (size_t id = 0; id < first->n_watches; id++) {
+        Watch *watch = &first->watches[id];
+        if (watch->histogram == NULL)
+            continue;
+        const Node *node = watch->value->producer;
+        bool bad = watch->bad_sample >= 0;
+        sights->rows = array_reserve(sights->rows, &sights->cap, sights->n + 1, sizeof sights->rows[0]);
+        sights->rows[sights->n++] = (Sight){
+            .name = arena_strdup(sights->arena, watch->value->name),
+            .order = watch->value->id,
+            .node = node == NULL ? "" : arena_strdup(sights->arena, node_describe(node)),
+            .histogram = watch->histogram,
+            .bad_sample = bad ? dataset_number(collect->dataset, watch->bad_sample) : -1,
+            .bad_file = bad ? arena_strdup(sights->arena, dataset_file(collect->dataset, watch->bad_sample)) : NULL};
+        watch->histogram = NULL;
+    }
 }
 
-static void list_skipped(const Collect *collect, CollectResult *result)
+static void list_skipped(const Collect *collect, Sights *sights)
 {
-    size_t n = 0;
-    for (int64_t i = 0; i < collect->total; i++)
-        n += collect->skipped[i] != NULL;
-    result->skipped = arena_array(result->arena, MAX(n, 1), sizeof result->skipped[0]);
-    for (int64_t i = 0; i < collect->total; i++)
-        if (collect->skipped[i] != NULL)
-            result->skipped[result->n_skipped++] =
-                (Skipped){arena_strdup(result->arena, dataset_file(collect->dataset, i)),
-                          arena_strdup(result->arena, collect->skipped[i])};
+    for (int64_t i = 0; i < collect->total; i++) {
+        if (collect->skipped[i] == NULL)
+            continue;
+        sights->skipped =
+            array_reserve(sights->skipped, &sights->cap_skipped, sights->n_skipped + 1, sizeof sights->skipped[0]);
+        sights->skipped[sights->n_skipped++] =
+            (Skipped){arena_strdup(sights->arena, dataset_file(collect->dataset, i)),
+                      arena_strdup(sights->arena, collect->skipped[i]), dataset_number(collect->dataset, i)};
+    }
 }
 
 static Status nothing_read(const Collect *collect)
@@ -246,7 +274,10 @@ static void free_workers(Collect *collect)
         Worker *worker = &collect->workers[w];
         for (size_t id = 0; id < worker->n_watches; id++)
             memory_free(worker->watches[id].histogram);
+        for (int k = 0; worker->states != NULL && k < collect->n_links; k++)
+            tensor_release(&worker->states[k]);
         runner_free(worker->runner);
+        free(worker->states);
         free(worker->watches);
         free(worker->inputs);
         free(worker->outputs);
@@ -254,11 +285,13 @@ static void free_workers(Collect *collect)
     free(collect->workers);
 }
 
-Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeMethod method, Team *team,
-                      const Progress *progress, CollectResult *ret)
+Status collect_sights(const Plan *plan, const Dataset *dataset, const StateLink *links, int n_links, Team *team,
+                      const Progress *progress, Sights *ret)
 {
-    Collect collect = {.plan = plan, .dataset = dataset, .progress = progress, .method = method};
+    Collect collect = {.plan = plan, .dataset = dataset, .progress = progress, .links = links, .n_links = n_links};
     collect.total = dataset_count(dataset);
+    if (n_links > 0)
+        team = NULL; /* one after the other */
     collect.n_workers = team == NULL ? 1 : team_size(team);
     collect.workers = xcalloc((size_t)collect.n_workers, sizeof collect.workers[0]);
     for (int w = 0; w < collect.n_workers; w++)
@@ -271,10 +304,10 @@ Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeMethod meth
     if (status == NULL && collect.run == 0)
         status = nothing_read(&collect);
     if (status == NULL) {
-        CollectResult result = {.samples = collect.run, .arena = arena_new()};
-        list_skipped(&collect, &result);
-        result.ranges = choose_ranges(&collect, team);
-        *ret = result;
+        Sights sights = {.samples = collect.run, .offered = collect.total, .arena = arena_new()};
+        list_skipped(&collect, &sights);
+        take_sights(&collect, &sights);
+        *ret = sights;
     }
     pthread_mutex_destroy(&collect.lock);
     for (int64_t i = 0; i < collect.total; i++)
@@ -284,11 +317,21 @@ Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeMethod meth
     return status;
 }
 
+Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeRule rule, Team *team, const Progress *progress,
+                      CollectResult *ret)
+{
+    CollectResult result = {0};
+    TRY(collect_sights(plan, dataset, NULL, 0, team, progress, &result.sights));
+    result.ranges = sights_choose(&result.sights, rule, team);
+    *ret = result;
+    return NULL;
+}
+
 void collect_release(CollectResult *result)
 {
     if (result == NULL)
         return;
     ranges_free(result->ranges);
-    arena_free(result->arena);
+    sights_release(&result->sights);
     *result = (CollectResult){0};
 }

@@ -1,219 +1,225 @@
-/* dataset.c - a folder seen as samples: which files, which reader, which input each file feeds.
+/* dataset.c - samples, whatever they are made of: opened, drawn, split into shards, loaded.
  *
- *     one input         each file of the kind that most files are of: a.jpg, b.jpg ...     sample = file
- *     several inputs    set_0/input_0.pb set_0/input_1.pb   set_1/input_0.pb ...           sample = folder
- *
- * A file's kind comes from its first bytes; only where no reader knows them does the name count, so that a damaged
- * a.jpg is a sample that is skipped with its reason and a labels.txt is none.
+ *     gather.c: files -> samples ─ readers prepare ─ recordings cut into windows ─ --samples ─ --shard ─> Dataset
  */
 #include "calib/reader.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#define READER(name) extern const Reader reader_##name;
-#include "calib/readers.def"
-#undef READER
+#define WINDOWS_MAX 10000000 /* samples that recordings may be cut into */
 
-static const Reader *const readers[] = {
-#define READER(name) &reader_##name,
-#include "calib/readers.def"
-#undef READER
-};
-#define N_READERS COUNT_OF(readers)
-
-/* ---- kinds of files ---------------------------------------------------------------------------------------------- */
-
-static int find_reader(const char *path)
+void describe_add(Dataset *dataset, const char *text)
 {
-    unsigned char head[READER_HEAD];
-    FILE *file = fopen(path, "rb");
-    size_t n = file == NULL ? 0 : fread(head, 1, sizeof head, file);
-    if (file != NULL)
-        fclose(file);
-    for (size_t r = 0; r < N_READERS; r++)
-        if (n > 0 && readers[r]->claims != NULL && readers[r]->claims(head, n))
-            return (int)r;
-    const char *extension = path_extension(path);
-    for (size_t r = 0; r < N_READERS; r++)
-        for (const char *const *e = readers[r]->extensions; *e != NULL; e++)
-            if (strcasecmp(extension, *e) == 0)
-                return (int)r;
-    return -1;
+    dataset->description = dataset->description == NULL
+                               ? arena_strdup(dataset->arena, text)
+                               : arena_printf(dataset->arena, "%s; %s", dataset->description, text);
 }
 
-/* K of a base name "input_K.pb" (or output_K); -1 otherwise. */
-static int part_number(const char *path, const char *prefix)
+void dataset_warn(Dataset *dataset, const char *text)
 {
-    const char *base = path_base(path);
-    size_t length = strlen(prefix);
-    if (strncmp(base, prefix, length) != 0)
-        return -1;
-    int number = 0;
-    const char *p = base + length;
-    for (; *p >= '0' && *p <= '9' && number < 10000; p++)
-        number = number * 10 + (*p - '0');
-    return p > base + length && *p == '.' ? number : -1;
+    dataset->warning = dataset->warning == NULL ? arena_strdup(dataset->arena, text)
+                                                : arena_printf(dataset->arena, "%s; %s", dataset->warning, text);
 }
 
-static char *folder_of(Arena *arena, const char *path)
-{
-    const char *base = path_base(path);
-    return base == path ? arena_strdup(arena, ".") : arena_strndup(arena, path, (size_t)(base - path));
-}
+/* ---- which input comes from where -------------------------------------------------------------------------------- */
 
-/* ---- samples ----------------------------------------------------------------------------------------------------- */
-
-static Sample *add_sample(Dataset *dataset, const char *name)
+/* Index of the input; CODE_USAGE with the nearest name. */
+static Status find_input(const Dataset *dataset, const char *name, int *ret)
 {
-    dataset->samples = array_reserve(dataset->samples, &dataset->cap_samples, dataset->n_samples + 1, sizeof(Sample));
-    Sample *sample = &dataset->samples[dataset->n_samples++];
-    *sample = (Sample){.name = name, .parts = arena_array(dataset->arena, (size_t)dataset->n_inputs, sizeof(Part))};
-    return sample;
-}
-
-/* Folders that hold input_0: there, output_K files are what the model should answer, no samples. */
-static Map *folders_with_inputs(Dataset *dataset, const int *kinds)
-{
-    Map *folders = map_new();
-    for (size_t i = 0; i < dataset->list.n; i++)
-        if (kinds[i] >= 0 && part_number(dataset->list.paths[i], "input_") == 0)
-            map_put(folders, folder_of(dataset->arena, dataset->list.paths[i]), dataset);
-    return folders;
-}
-
-static void drop_outputs(Dataset *dataset, int *kinds)
-{
-    Map *folders = folders_with_inputs(dataset, kinds);
-    for (size_t i = 0; i < dataset->list.n; i++) {
-        const char *path = dataset->list.paths[i];
-        if (kinds[i] < 0 || part_number(path, "output_") < 0)
-            continue;
-        ArenaMark mark = arena_mark(dataset->arena);
-        if (map_has(folders, folder_of(dataset->arena, path)))
-            kinds[i] = -1;
-        arena_rewind(dataset->arena, mark);
+    const char **names = xcalloc((size_t)dataset->n_inputs + 1, sizeof names[0]);
+    int found = -1;
+    for (int i = 0; i < dataset->n_inputs; i++) {
+        names[i] = dataset->inputs[i]->name;
+        if (strcmp(names[i], name) == 0)
+            found = i;
     }
-    map_free(folders);
+    const char *nearest = found < 0 ? text_nearest(name, names) : NULL;
+    if (found < 0 && nearest == NULL && dataset->n_inputs > 0)
+        nearest = names[0];
+    free(names);
+    if (found < 0)
+        return status_new(CODE_USAGE, "the model has no input '%s'; one of its inputs is '%s'", name,
+                          nearest == NULL ? "" : nearest);
+    *ret = found;
+    return NULL;
 }
 
-static void gather_files(Dataset *dataset, const int *kinds, int kind)
+static Status plan_feeds(Dataset *dataset)
 {
-    for (size_t i = 0; i < dataset->list.n; i++)
-        if (kinds[i] == kind)
-            add_sample(dataset, dataset->list.paths[i])->parts[0] = (Part){dataset->list.paths[i], readers[kind]};
-}
-
-static void gather_folders(Dataset *dataset, const int *kinds)
-{
-    Map *folders = map_new(); /* folder -> index of its sample + 1 */
-    for (size_t i = 0; i < dataset->list.n; i++) {
-        const char *path = dataset->list.paths[i];
-        int input = part_number(path, "input_");
-        if (kinds[i] < 0 || input < 0 || input >= dataset->n_inputs)
+    const DatasetOptions *options = &dataset->options;
+    int i;
+    for (int k = 0; k < options->n_sources; k++) {
+        TRY(find_input(dataset, options->sources[k].input, &i));
+        if (dataset->feeds[i].kind != FEED_MAIN)
+            return status_new(CODE_USAGE, "input '%s' is given data twice", options->sources[k].input);
+        dataset->feeds[i] =
+            (Feed){.kind = FEED_FOLDER, .path = arena_strdup(dataset->arena, options->sources[k].path)};
+    }
+    for (int k = 0; k < options->n_shapes; k++) {
+        TRY(find_input(dataset, options->shapes[k].input, &i));
+        InputShape *shape = arena_copy(dataset->arena, &options->shapes[k], sizeof options->shapes[k]);
+        shape->input = dataset->inputs[i]->name;
+        dataset->feeds[i].shape = shape;
+        int rank;
+        int64_t dims[TENSOR_MAX_RANK];
+        TRY(feed_shape(dataset, i, &rank, dims));
+    }
+    for (const char *const *name = options->zeros; name != NULL && *name != NULL; name++) {
+        TRY(find_input(dataset, *name, &i));
+        if (dataset->feeds[i].kind != FEED_MAIN)
+            return status_new(CODE_USAGE, "input '%s' is given data twice", *name);
+        dataset->feeds[i].kind = FEED_ZERO;
+    }
+    bool random = dataset->path != NULL && strcmp(dataset->path, DATASET_RANDOM) == 0;
+    for (i = 0; i < dataset->n_inputs; i++) {
+        if (dataset->feeds[i].kind != FEED_MAIN)
             continue;
-        const char *folder = folder_of(dataset->arena, path);
-        size_t number = (size_t)(uintptr_t)map_get(folders, folder);
-        if (number == 0) {
-            add_sample(dataset, folder);
-            number = dataset->n_samples;
-            map_put(folders, folder, (void *)(uintptr_t)number);
+        if (dataset->path == NULL)
+            return status_new(CODE_USAGE, "input '%s' has no data; give a folder for it", dataset->inputs[i]->name);
+        if (random)
+            dataset->feeds[i].kind = FEED_RANDOM;
+        else
+            dataset->n_main++;
+    }
+    return NULL;
+}
+
+/* ---- samples of samples ------------------------------------------------------------------------------------------ */
+
+/* Each reader looks at each input it feeds once. Inputs of one sample may come by different readers: the first that
+ * there is counts. */
+static Status prepare_readers(Dataset *dataset)
+{
+    for (int i = 0; i < dataset->n_inputs; i++) {
+        Feed *feed = &dataset->feeds[i];
+        for (size_t s = 0; s < dataset->n_samples && feed->reader == NULL; s++)
+            feed->reader = dataset->samples[s].parts[i].reader;
+        if (feed->reader != NULL && feed->reader->prepare != NULL)
+            TRY(feed->reader->prepare(dataset, i));
+        else if (feed->kind == FEED_ZERO)
+            describe_add(dataset, arena_printf(dataset->arena, "zeros for '%s'", dataset->inputs[i]->name));
+    }
+    return NULL;
+}
+
+/* A recording of three windows becomes three samples: "a.wav", "a.wav#2", "a.wav#3". */
+static Status cut_windows(Dataset *dataset)
+{
+    int cut = -1;
+    for (int i = 0; i < dataset->n_inputs && cut < 0; i++)
+        if (dataset->feeds[i].reader != NULL && dataset->feeds[i].reader->windows != NULL)
+            cut = i;
+    if (cut < 0)
+        return NULL;
+    Sample *whole = dataset->samples;
+    size_t n_whole = dataset->n_samples;
+    dataset->samples = NULL;
+    dataset->n_samples = dataset->cap_samples = 0;
+    Status status = NULL;
+    for (size_t s = 0; s < n_whole && status == NULL; s++) {
+        const Part *part = &whole[s].parts[cut];
+        int64_t windows = part->path == NULL || part->reader->windows == NULL
+                              ? 1 : MAX(part->reader->windows(dataset, part->path, cut), (int64_t)1);
+        if ((int64_t)dataset->n_samples + windows > WINDOWS_MAX)
+            status = status_new(CODE_DATA, "%s: %lld windows are too many; give a larger --hop", part->path,
+                                (long long)windows);
+        for (int64_t w = 0; w < windows && status == NULL; w++) {
+            dataset->samples =
+                array_reserve(dataset->samples, &dataset->cap_samples, dataset->n_samples + 1, sizeof(Sample));
+            Sample *sample = &dataset->samples[dataset->n_samples++];
+            *sample = whole[s];
+            if (w == 0)
+                continue;
+            sample->name = arena_printf(dataset->arena, "%s#%lld", whole[s].name, (long long)w + 1);
+            sample->parts = arena_copy(dataset->arena, whole[s].parts, (size_t)dataset->n_inputs * sizeof(Part));
+            for (int i = 0; i < dataset->n_inputs; i++)
+                if (sample->parts[i].reader != NULL && sample->parts[i].reader->windows != NULL)
+                    sample->parts[i].window = w;
         }
-        Part *part = &dataset->samples[number - 1].parts[input];
-        if (part->path == NULL)
-            *part = (Part){path, readers[kinds[i]]};
     }
-    map_free(folders);
-}
-
-/* Keeps max_samples of them, evenly spread: sample i of n' is i * n / n'. */
-static void thin_out(Dataset *dataset)
-{
-    size_t most = dataset->options.max_samples > 0 ? (size_t)dataset->options.max_samples : SIZE_MAX;
-    size_t n = dataset->n_samples;
-    if (most >= n)
-        return;
-    for (size_t i = 0; i < most; i++)
-        dataset->samples[i] = dataset->samples[(uint64_t)i * n / most];
-    dataset->n_samples = most;
-}
-
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-static Status nothing_found(const Dataset *dataset)
-{
-    size_t n = dataset->list.n;
-    Text kinds = {0};
-    for (size_t r = 0; r < N_READERS; r++)
-        text_addf(&kinds, "%s%s", r == 0 ? "" : r + 1 == N_READERS ? " or " : ", ", readers[r]->what);
-    Status status =
-        n == 0 ? status_new(CODE_DATA, "%s: the folder is empty", dataset->path)
-               : status_new(CODE_DATA, "%s: %zu file%s, none %s", dataset->path, n, n == 1 ? "" : "s", kinds.data);
-    text_free(&kinds);
+    free(whole);
     return status;
 }
 
-/* "3 .npy, 1 .pb": what is there but left out, NULL when nothing. */
-static char *left_out(Arena *arena, const size_t counts[], int chosen)
+/* splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t next_random(uint64_t *state)
 {
-    Text text = {0};
-    for (size_t r = 0; r < N_READERS; r++)
-        if ((int)r != chosen && counts[r] > 0)
-            text_addf(&text, "%s%zu %s", text.length == 0 ? "" : ", ", counts[r], readers[r]->name);
-    char *line = text.length == 0 ? NULL : arena_strdup(arena, text.data);
-    text_free(&text);
-    return line;
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
 }
 
-static Status find_samples(Dataset *dataset, int *kinds)
+/* Keeps max_samples of them in their order: evenly spread, sample i of n' is i * n / n'; or drawn, each set alike
+ * (Knuth's selection sampling). */
+static void thin_out(Dataset *dataset)
 {
-    for (size_t i = 0; i < dataset->list.n; i++)
-        kinds[i] = find_reader(dataset->list.paths[i]);
-    drop_outputs(dataset, kinds);
-    size_t counts[N_READERS] = {0};
-    for (size_t i = 0; i < dataset->list.n; i++)
-        if (kinds[i] >= 0)
-            counts[kinds[i]]++;
-    int most = 0;
-    for (int r = 1; r < (int)N_READERS; r++)
-        if (counts[r] > counts[most])
-            most = r;
-    if (counts[most] == 0)
-        return nothing_found(dataset);
-    dataset->reader = readers[most];
-    if (dataset->n_inputs > 1 && dataset->reader != &reader_image) {
-        gather_folders(dataset, kinds);
-        if (dataset->n_samples == 0)
-            return status_new(
-                CODE_DATA,
-                "%s: the model has %d inputs ('%s', '%s' ...): expects folders with input_0.pb (or .npy), "
-                "input_1.pb ... each",
-                dataset->path, dataset->n_inputs, dataset->inputs[0]->name, dataset->inputs[1]->name);
-        dataset->reader =
-            dataset->samples[0].parts[0].reader != NULL ? dataset->samples[0].parts[0].reader : dataset->reader;
-        return NULL;
+    uint64_t most = dataset->options.max_samples > 0 ? (uint64_t)dataset->options.max_samples : UINT64_MAX;
+    uint64_t n = dataset->n_samples, kept = 0, state = (uint64_t)dataset->options.seed;
+    if (most >= n)
+        return;
+    for (uint64_t i = 0; i < n && kept < most; i++) {
+        bool take = dataset->options.draw ? next_random(&state) % (n - i) < most - kept : i == kept * n / most;
+        if (take)
+            dataset->samples[kept++] = dataset->samples[i];
     }
-    gather_files(dataset, kinds, most);
-    char *others = left_out(dataset->arena, counts, most);
-    if (others != NULL)
-        dataset->warning = arena_printf(dataset->arena, "%s: %zu %s files are read, others are left out: %s",
-                                        dataset->path, counts[most], readers[most]->name, others);
+    dataset->n_samples = kept;
+}
+
+static Status take_shard(Dataset *dataset)
+{
+    dataset->total = (int64_t)dataset->n_samples;
+    Sha256 sha;
+    sha256_init(&sha);
+    for (size_t i = 0; i < dataset->n_samples; i++) {
+        const char *name = dataset->samples[i].name;
+        sha256_add(&sha, name, strlen(name) + 1);
+        dataset->samples[i].number = (int64_t)i;
+    }
+    sha256_hex(&sha, dataset->hash);
+    int64_t shard = dataset->options.shard, shards = dataset->options.shards;
+    if (shards <= 0)
+        return NULL;
+    if (shard > dataset->total)
+        return status_new(CODE_DATA, "shard %lld of %lld holds no sample: there are %lld", (long long)shard,
+                          (long long)shards, (long long)dataset->total);
+    size_t kept = 0;
+    for (int64_t i = shard - 1; i < dataset->total; i += shards)
+        dataset->samples[kept++] = dataset->samples[i];
+    dataset->n_samples = kept;
     return NULL;
 }
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static Status open_dataset(Dataset *dataset)
 {
     if (dataset->n_inputs < 1)
         return status_new(CODE_DATA, "the model has no input that data could feed");
-    TRY(data_list(dataset->path, &dataset->list));
-    int *kinds = xcalloc(MAX(dataset->list.n, 1), sizeof kinds[0]);
-    Status status = find_samples(dataset, kinds);
-    free(kinds);
-    TRY(status);
+    TRY(plan_feeds(dataset));
+    TRY(gather_samples(dataset));
+    const char *path = dataset->path == NULL ? dataset->samples[0].name : dataset->path;
+    TRY(status_prefix(prepare_readers(dataset), "%s", path));
+    if (dataset->description == NULL)
+        describe_add(dataset, "random numbers: normal with deviation 1, integers 0 to 9");
+    TRY(cut_windows(dataset));
     thin_out(dataset);
-    return status_prefix(dataset->reader->prepare(dataset), "%s", dataset->path);
+    return take_shard(dataset);
+}
+
+/* Name and type of an input in a lifetime of its own: the main job lets go of the float model before it measures. */
+static const Value *copy_input(Arena *arena, const Value *input)
+{
+    Value *copy = arena_alloc(arena, sizeof *copy);
+    copy->name = arena_strdup(arena, input->name);
+    copy->type = input->type;
+    copy->type.element = NULL; /* of sequences, which no reader feeds */
+    for (int d = 0; d < copy->type.shape.rank; d++) {
+        Dim *dim = &copy->type.shape.dims[d];
+        dim->name = dim->name == NULL ? NULL : arena_strdup(arena, dim->name);
+    }
+    return copy;
 }
 
 Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, const DatasetOptions *options,
@@ -222,12 +228,17 @@ Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, 
     Dataset *dataset = xcalloc(1, sizeof *dataset);
     dataset->arena = arena_new();
     dataset->options = *options;
-    dataset->path = arena_strdup(dataset->arena, path);
+    dataset->path = path == NULL ? NULL : arena_strdup(dataset->arena, path);
     dataset->inputs = arena_array(dataset->arena, (size_t)MAX(n_inputs, 1), sizeof dataset->inputs[0]);
+    dataset->feeds = arena_array(dataset->arena, (size_t)MAX(n_inputs, 1), sizeof dataset->feeds[0]);
+    dataset->lists = arena_array(dataset->arena, (size_t)MAX(n_inputs, 1), sizeof dataset->lists[0]);
     for (int i = 0; i < n_inputs; i++)
-        dataset->inputs[i] = inputs[i];
+        dataset->inputs[i] = copy_input(dataset->arena, inputs[i]);
     dataset->n_inputs = n_inputs;
     Status status = open_dataset(dataset);
+    dataset->options.sources = NULL; /* the caller's; used up */
+    dataset->options.shapes = NULL;
+    dataset->options.zeros = NULL;
     if (status != NULL)
         dataset_free(dataset);
     else
@@ -239,6 +250,10 @@ void dataset_free(Dataset *dataset)
 {
     if (dataset == NULL)
         return;
+    for (int i = 0; i < dataset->n_inputs; i++) {
+        file_list_free(&dataset->lists[i]);
+        audio_plan_free(dataset->feeds[i].audio);
+    }
     file_list_free(&dataset->list);
     free(dataset->samples);
     arena_free(dataset->arena);
@@ -252,14 +267,49 @@ int64_t dataset_count(const Dataset *dataset)
     return (int64_t)dataset->n_samples;
 }
 
+int64_t dataset_total(const Dataset *dataset)
+{
+    return dataset->total;
+}
+
 const char *dataset_file(const Dataset *dataset, int64_t i)
 {
     return dataset->samples[i].name;
 }
 
+const char *dataset_path(const Dataset *dataset, int64_t i)
+{
+    for (int k = 0; k < dataset->n_inputs; k++)
+        if (dataset->samples[i].parts[k].path != NULL)
+            return dataset->samples[i].parts[k].path;
+    return NULL;
+}
+
+int64_t dataset_number(const Dataset *dataset, int64_t i)
+{
+    return dataset->samples[i].number;
+}
+
+bool dataset_continues(const Dataset *dataset, int64_t i)
+{
+    if (i == 0)
+        return false;
+    for (int k = 0; k < dataset->n_inputs; k++) {
+        const Part *part = &dataset->samples[i].parts[k], *last = &dataset->samples[i - 1].parts[k];
+        if (part->reader != NULL && part->reader->windows != NULL)
+            return last->path == part->path && last->window + 1 == part->window;
+    }
+    return true;
+}
+
+void dataset_hash(const Dataset *dataset, char ret_hex[65])
+{
+    memcpy(ret_hex, dataset->hash, sizeof dataset->hash);
+}
+
 const char *dataset_reader(const Dataset *dataset)
 {
-    return dataset->reader->name;
+    return dataset->reader_name;
 }
 
 const char *dataset_describe(const Dataset *dataset)
@@ -277,18 +327,30 @@ const Preprocess *dataset_preprocess(const Dataset *dataset)
     return &dataset->options.preprocess;
 }
 
+static Status load_input(const Dataset *dataset, const Sample *sample, int input, Tensor *ret)
+{
+    const Feed *feed = &dataset->feeds[input];
+    const Part *part = &sample->parts[input];
+    if (feed->kind == FEED_ZERO)
+        return feed_zeros(dataset, input, ret);
+    if (feed->kind == FEED_RANDOM)
+        return feed_random(dataset, input, sample->number, ret);
+    if (part->path != NULL)
+        return part->reader->read(dataset, part, input, ret);
+    if (feed->kind == FEED_FOLDER)
+        return status_new(CODE_DATA, "%s: %s has no file of that stem for input '%s'", sample->name, feed->path,
+                          dataset->inputs[input]->name);
+    return status_new(CODE_DATA, "%s: input_%d is missing (input '%s')", sample->name, input,
+                      dataset->inputs[input]->name);
+}
+
 Status dataset_load(const Dataset *dataset, int64_t i, Tensor *ret)
 {
-    const Sample *sample = &dataset->samples[i];
     Tensor *tensors = xcalloc((size_t)dataset->n_inputs, sizeof tensors[0]);
     Status status = NULL;
     int n = 0;
-    for (; n < dataset->n_inputs && status == NULL; n++) {
-        const Part *part = &sample->parts[n];
-        status = part->path == NULL ? status_new(CODE_DATA, "%s: input_%d is missing (input '%s')", sample->name, n,
-                                                 dataset->inputs[n]->name)
-                                    : part->reader->read(dataset, part->path, n, &tensors[n]);
-    }
+    for (; n < dataset->n_inputs && status == NULL; n++)
+        status = load_input(dataset, &dataset->samples[i], n, &tensors[n]);
     if (status == NULL)
         memcpy(ret, tensors, (size_t)dataset->n_inputs * sizeof tensors[0]);
     else

@@ -245,6 +245,11 @@ Status npy_read(const char *path, Tensor *ret)
     return status;
 }
 
+Status npy_parse(const unsigned char *data, size_t size, const char *name, Tensor *ret)
+{
+    return status_prefix(read_bytes(data, size, ret), "%s", name);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static const NpyType *find_type(DType dtype)

@@ -304,7 +304,8 @@ Status pixels_to_tensor(const PixelPlan *plan, Image *image, Tensor *ret)
 
 Preprocess preprocess_default(void)
 {
-    return (Preprocess){.resize = RESIZE_STRETCH, .interp = INTERP_BILINEAR, .scale = 1.0f / 255, .std = {1, 1, 1, 1}};
+    return (Preprocess){.resize = RESIZE_STRETCH, .interp = INTERP_BILINEAR, .scale = 1.0f / 255, .std = {1, 1, 1, 1},
+                        .audio = audio_default()};
 }
 
 const char *resize_name(ResizeMode resize)

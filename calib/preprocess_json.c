@@ -8,6 +8,7 @@
 #include "calib/image.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,12 +172,93 @@ static Status read_preset(const cJSON *item, Preprocess *p)
         return wrong(item, "the name of a preset");
     const Preset *preset = preset_find(item->valuestring);
     if (preset != NULL) {
+        AudioOptions audio = p->audio; /* presets are of pictures */
         *p = preset->preprocess;
+        p->audio = audio;
         return NULL;
     }
     const char *near = text_nearest(item->valuestring, preset_names());
     return status_new(CODE_USAGE, "unknown preset '%s'%s%s%s", item->valuestring,
                       near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+}
+
+/* ---- recordings -------------------------------------------------------------------------------------------------- */
+
+static Status read_feature(const cJSON *item, AudioOptions *audio)
+{
+    char number[40];
+    snprintf(number, sizeof number, "%.17g", item->valuedouble);
+    const char *text = cJSON_IsString(item) ? item->valuestring
+                       : cJSON_IsNumber(item) ? number
+                       : cJSON_IsBool(item) ? (cJSON_IsTrue(item) ? "1" : "0") : NULL;
+    return text == NULL ? wrong(item, "a number, a word or true or false") : audio_update_key(item->string, text, audio);
+}
+
+/* "logmel:n_fft=512,..." or {"kind": "logmel", "n_fft": 512, ...} */
+static Status read_features(const cJSON *item, Preprocess *p)
+{
+    if (cJSON_IsString(item))
+        return audio_update_features(item->valuestring, &p->audio);
+    if (!cJSON_IsObject(item))
+        return wrong(item, "a text such as \"logmel:n_mels=64\" or an object");
+    const cJSON *kind = cJSON_GetObjectItemCaseSensitive(item, "kind"), *key;
+    if (kind != NULL) /* first: it sets the kind's own defaults */
+        TRY(read_feature(kind, &p->audio));
+    cJSON_ArrayForEach(key, item)
+        if (key != kind)
+            TRY(read_feature(key, &p->audio));
+    return NULL;
+}
+
+static Status read_sample_rate(const cJSON *item, Preprocess *p)
+{
+    p->audio.given = true;
+    return read_whole(item, 1, 1000000, &p->audio.sample_rate) ? NULL : wrong(item, "a rate in Hz, e.g. 16000");
+}
+
+static Status read_channel(const cJSON *item, Preprocess *p)
+{
+    p->audio.given = true;
+    if (cJSON_IsString(item) && strcmp(item->valuestring, "mix") == 0) {
+        p->audio.channel = 0;
+        return NULL;
+    }
+    return read_whole(item, 1, 64, &p->audio.channel) ? NULL : wrong(item, "\"mix\" or a channel's number from 1 up");
+}
+
+static Status read_seconds(const cJSON *item, double *ret)
+{
+    if (!cJSON_IsNumber(item) || !(item->valuedouble > 0 && item->valuedouble <= 1e6))
+        return wrong(item, "seconds above 0");
+    *ret = item->valuedouble;
+    return NULL;
+}
+
+static Status read_window(const cJSON *item, Preprocess *p)
+{
+    p->audio.given = true;
+    return read_seconds(item, &p->audio.window);
+}
+
+static Status read_hop(const cJSON *item, Preprocess *p)
+{
+    p->audio.given = true;
+    return read_seconds(item, &p->audio.hop);
+}
+
+static const char *rest_word(int i)
+{
+    static const char *const words[] = {"auto", "pad", "skip"};
+    return words[i];
+}
+
+static Status read_rest(const cJSON *item, Preprocess *p)
+{
+    int i;
+    TRY(read_word(item, rest_word, REST_SKIP + 1, &i));
+    p->audio.given = true;
+    p->audio.rest = (AudioRest)i;
+    return NULL;
 }
 
 /* In the order they are applied: the preset first. */
@@ -186,7 +268,9 @@ static const struct {
 } keys[] = {
     {"preset", read_preset}, {"size", read_size},   {"resize", read_resize},       {"shorter", read_shorter},
     {"interp", read_interp}, {"color", read_color}, {"layout", read_layout},       {"pad_value", read_pad_value},
-    {"scale", read_scale},   {"mean", read_mean},   {"std", read_std},
+    {"scale", read_scale},   {"mean", read_mean},   {"std", read_std},             {"features", read_features},
+    {"sample_rate", read_sample_rate}, {"channel", read_channel}, {"window", read_window}, {"hop", read_hop},
+    {"rest", read_rest},
 };
 
 static Status check_key(const cJSON *object, const cJSON *item)

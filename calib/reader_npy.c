@@ -10,19 +10,20 @@ static bool claims(const unsigned char *head, size_t n)
     return n >= 6 && memcmp(head, "\x93NUMPY", 6) == 0;
 }
 
-static Status prepare(Dataset *dataset)
+static Status prepare(Dataset *dataset, int input)
 {
-    describe_tensors(dataset);
+    (void)input;
+    describe_tensors(dataset, &reader_npy);
     return NULL;
 }
 
-static Status read(const Dataset *dataset, const char *path, int input, Tensor *ret)
+static Status read(const Dataset *dataset, const Part *part, int input, Tensor *ret)
 {
     Tensor tensor;
-    TRY(npy_read(path, &tensor));
-    TRY(status_prefix(tensor_fit(dataset->inputs[input], &tensor), "%s", path));
+    TRY(npy_read(part->path, &tensor));
+    TRY(status_prefix(tensor_fit(dataset->inputs[input], &tensor), "%s", part->path));
     *ret = tensor;
     return NULL;
 }
 
-const Reader reader_npy = {"npy", ".npy", extensions, claims, prepare, read};
+const Reader reader_npy = {"npy", ".npy", extensions, claims, prepare, read, NULL};

@@ -13,23 +13,24 @@ static Status as_data(Status status)
     return other;
 }
 
-static Status prepare(Dataset *dataset)
+static Status prepare(Dataset *dataset, int input)
 {
+    (void)input;
     if (dataset->options.read_pb == NULL)
         return status_new(CODE_DATA, ".pb files are not read here");
-    describe_tensors(dataset);
+    describe_tensors(dataset, &reader_pb);
     return NULL;
 }
 
-static Status read(const Dataset *dataset, const char *path, int input, Tensor *ret)
+static Status read(const Dataset *dataset, const Part *part, int input, Tensor *ret)
 {
     if (dataset->options.read_pb == NULL)
-        return status_new(CODE_DATA, "%s: .pb files are not read here", path);
+        return status_new(CODE_DATA, "%s: .pb files are not read here", part->path);
     Tensor tensor;
-    TRY(as_data(dataset->options.read_pb(path, NULL, &tensor, NULL)));
-    TRY(status_prefix(tensor_fit(dataset->inputs[input], &tensor), "%s", path));
+    TRY(as_data(dataset->options.read_pb(part->path, NULL, &tensor, NULL)));
+    TRY(status_prefix(tensor_fit(dataset->inputs[input], &tensor), "%s", part->path));
     *ret = tensor;
     return NULL;
 }
 
-const Reader reader_pb = {"pb", ".pb", extensions, NULL, prepare, read};
+const Reader reader_pb = {"pb", ".pb", extensions, NULL, prepare, read, NULL};

@@ -17,6 +17,24 @@ static Status narrow(Tensor *tensor)
     return NULL;
 }
 
+/* Integers of another width, where every value fits: token ids are saved as int32 as often as int64. */
+static Status change_width(DType dtype, Tensor *tensor)
+{
+    Tensor other;
+    TRY(tensor_alloc(&other, dtype, tensor->rank, tensor->dims));
+    for (int64_t i = 0; i < tensor->count; i++) {
+        int64_t value = tensor_get_int(tensor, i);
+        tensor_set(&other, i, (double)value);
+        if (tensor_get_int(&other, i) != value) {
+            tensor_release(&other);
+            return status_new(CODE_DATA, "%lld does not fit %s", (long long)value, dtype_name(dtype));
+        }
+    }
+    tensor_release(tensor);
+    *tensor = other;
+    return NULL;
+}
+
 static bool dims_fit(const Shape *shape, int first, const Tensor *tensor)
 {
     if (shape->rank - first != tensor->rank)
@@ -49,7 +67,8 @@ static Status fit(const Value *input, Tensor *tensor)
     if (type->kind != TYPE_TENSOR)
         return type->kind == TYPE_UNKNOWN ? NULL : status_new(CODE_DATA, "input '%s' is no tensor", input->name);
     bool wide = type->dtype == DT_FLOAT && tensor->dtype == DT_DOUBLE;
-    if (type->dtype != DT_UNDEFINED && type->dtype != tensor->dtype && !wide)
+    bool width = dtype_is_integer(type->dtype) && dtype_is_integer(tensor->dtype) && type->dtype != tensor->dtype;
+    if (type->dtype != DT_UNDEFINED && type->dtype != tensor->dtype && !wide && !width)
         return mismatch(input, tensor);
     if (type->shape.rank >= 0 && !dims_fit(&type->shape, 0, tensor)) {
         if (!lacks_batch(&type->shape, tensor))
@@ -58,7 +77,7 @@ static Status fit(const Value *input, Tensor *tensor)
         tensor->dims[0] = 1;
         tensor->rank++;
     }
-    return wide ? narrow(tensor) : NULL;
+    return wide ? narrow(tensor) : width ? change_width(type->dtype, tensor) : NULL;
 }
 
 Status tensor_fit(const Value *input, Tensor *tensor)
@@ -69,12 +88,14 @@ Status tensor_fit(const Value *input, Tensor *tensor)
     return status;
 }
 
-void describe_tensors(Dataset *dataset)
+void describe_tensors(Dataset *dataset, const Reader *reader)
 {
     bool float_input = false;
     for (int i = 0; i < dataset->n_inputs; i++)
         float_input = float_input || dataset->inputs[i]->type.dtype == DT_FLOAT;
-    dataset->description = arena_printf(dataset->arena, "tensors as stored in .%s files%s", dataset->reader->name,
-                                        float_input ? " (double is made float, a missing batch axis is added)"
-                                                    : " (a missing batch axis is added)");
+    const char *text = arena_printf(dataset->arena, "tensors as stored in .%s files%s", reader->name,
+                                    float_input ? " (double is made float, a missing batch axis is added)"
+                                                : " (a missing batch axis is added)");
+    if (dataset->description == NULL || strstr(dataset->description, text) == NULL)
+        describe_add(dataset, text);
 }

@@ -3,7 +3,7 @@
  *
  *     x -> Conv W, b -> Mul s (1xCx1x1) -> Add t (scalar) -> y      ->      x -> Conv s W, s b + t -> y
  *
- * The constant must have one element, or one for each output channel, and must not widen the shape.
+ * Neg is Mul -1. The constant must have one element, or one for each output channel, and must not widen the shape.
  */
 #include "passes/affine.h"
 #include "passes/pass.h"
@@ -57,6 +57,24 @@ static int data_operand(const Node *node)
     return -1;
 }
 
+/* Neg, as one scale for all channels. */
+static Status fold_neg(PassContext *context, Node *node)
+{
+    AffineTarget target;
+    Node *weighted = node_in(node, 0) != NULL ? node->in[0]->producer : NULL;
+    if (weighted == NULL || weighted->graph != node->graph || value_only_user(node->in[0]) != node ||
+        node->out[0] == NULL || !affine_accepts(weighted, &target))
+        return NULL;
+    double *scale = arena_array(context->scratch, (size_t)target.channels, sizeof(*scale));
+    double *shift = arena_array(context->scratch, (size_t)target.channels, sizeof(*shift));
+    for (int64_t c = 0; c < target.channels; c++)
+        scale[c] = -1;
+    TRY(affine_fold(weighted, scale, shift));
+    TRY(pass_replace_node(node, weighted->out[0]));
+    ++*context->changes;
+    return NULL;
+}
+
 static bool is_arithmetic(const Node *node)
 {
     return node_is(node, "Mul") || node_is(node, "Add") || node_is(node, "Sub") || node_is(node, "Div");
@@ -66,6 +84,8 @@ static Status visit(PassContext *context, Node *node)
 {
     AffineTarget target;
     int64_t stride;
+    if (node_is(node, "Neg"))
+        return fold_neg(context, node);
     if (!is_arithmetic(node) || node->n_in != 2 || node->out[0] == NULL)
         return NULL;
     int data = data_operand(node);
@@ -98,6 +118,6 @@ static Status run(PassContext *context)
 const Pass pass_fold_scale_into_conv = {
     .name = "fold_scale_into_conv",
     .stage = PASS_SIMPLIFY,
-    .summary = "Mul, Add, Sub, Div by constants behind Conv, ConvTranspose, Gemm or MatMul become part of its weights",
+    .summary = "Mul, Add, Sub, Div by constants, and Neg, behind Conv, ConvTranspose, Gemm or MatMul become part of its weights",
     .run = run,
 };

@@ -35,6 +35,30 @@ bool pass_is_scalar_constant(const Value *value, double *ret)
     return true;
 }
 
+bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK])
+{
+    int64_t n;
+    const int64_t *list = node_ints(node, "axes", &n);
+    const Tensor *tensor = pass_constant(node, 1);
+    bool seen[TENSOR_MAX_RANK] = {false};
+    if (rank < 0 || (node_in(node, 1) != NULL && tensor == NULL))
+        return false;
+    n = tensor != NULL ? tensor->count : n;
+    bool all = n == 0 && node_int(node, "noop_with_empty_axes", 0) == 0;
+    if (n > rank || (n == 0 && !all))
+        return false;
+    *ret_n = all ? rank : (int)n;
+    for (int i = 0; i < *ret_n; i++) {
+        int64_t axis = all ? i : tensor != NULL ? tensor_get_int(tensor, i) : list[i];
+        axis += axis < 0 ? rank : 0;
+        if (axis < 0 || axis >= rank || seen[axis])
+            return false;
+        seen[axis] = true;
+        ret[i] = (int)axis;
+    }
+    return true;
+}
+
 bool pass_can_replace(const Node *node, const Value *replacement)
 {
     const Value *out = node->out[0];

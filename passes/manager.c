@@ -126,7 +126,8 @@ static Status run_stage(PassStage stage, PassContext *context, const PassOptions
 Status passes_run(Model *model, PassStage stage, const PassOptions *options, const RangeTable *ranges,
                   const Target *target, struct QuantPlan *plan, PassRecord *records)
 {
-    PassContext context = {.model = model, .scratch = arena_new(), .ranges = ranges, .target = target, .plan = plan};
+    PassContext context = {.model = model, .scratch = arena_new(), .ranges = ranges, .target = target, .plan = plan,
+                           .opset = options == NULL ? 0 : options->opset};
     Status status = run_stage(stage, &context, options, records);
     arena_free(context.scratch);
     return status;

@@ -12,6 +12,7 @@
 typedef enum PassStage {
     PASS_RAISE,    /* once, first: constants as initializers, opset to 13 or more */
     PASS_SIMPLIFY, /* to a fixed point, in the order of the table */
+    PASS_TARGET,   /* once, before ranges are measured: forms that the target runs in integers */
     PASS_QUANTIZE  /* once, in order */
 } PassStage;
 
@@ -19,7 +20,8 @@ typedef struct PassContext {
     Model *model;
     Arena *scratch;              /* rewound after each pass */
     int64_t *changes;            /* the pass adds one for each rewrite */
-    /* of PASS_QUANTIZE */
+    int opset;                   /* of PASS_RAISE: raise to it at least; 0: no wish */
+    /* of PASS_TARGET and PASS_QUANTIZE: target; of PASS_QUANTIZE: the others */
     const RangeTable *ranges;
     const Target *target;
     struct QuantPlan *plan;      /* decisions, passes/quantize.h */
@@ -49,6 +51,7 @@ typedef struct PassOptions {
     const char *print_after;     /* name, or NULL */
     void (*print)(void *context, const Pass *pass, const Model *model);
     void *print_context;
+    int opset;                   /* raise the model to it at least; 0: to what is needed */
 } PassOptions;
 
 /* Runs a stage; the verifier runs after every pass in debug builds (and always once at the end). records: pass_count() rows,
@@ -78,6 +81,8 @@ Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char 
 /* Visits every node, inner graphs too (inner nodes before the node that holds them), in topological order. The visitor may
  * remove the node it is given and nodes before it, and add nodes before it. */
 MUST_USE Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node));
+/* The axes of a reduction, from its attribute or constant input, in 0..rank-1; false when they are not known. */
+bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK]);
 bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
 
 #endif

@@ -22,6 +22,7 @@ typedef struct NodeDecision {
     const char *runs_as;    /* what the target makes of it: "QLinearConv", "Conv (float)" ... */
     bool weighted;          /* Conv, Gemm, MatMul and their like with constant weights */
     int64_t macs;           /* multiply-accumulates a sample, 0 when it has none or they are not known */
+    float rescale;          /* its input 0 is read with the scale times this (HardSigmoid); 0: as it is */
     double weight_sqnr_db;  /* of its int8 weight; NAN when it has none */
 } NodeDecision;
 

@@ -48,14 +48,34 @@ static Status add_pair(PassContext *context, Value *value, Node *before, Value *
     return NULL;
 }
 
+/* A DQ that reads the integers of `real` with another scale, for a node that multiplies by a constant first. */
+static Status read_rescaled(PassContext *context, Node *node, int input, const Value *real, float factor)
+{
+    Model *model = context->model;
+    const Node *dequantize = real->producer;
+    float scale = ((const float *)dequantize->in[1]->constant->data)[0] * factor;
+    Value *rescaled = graph_value(node->graph, model_fresh_name(model, arena_printf(model->arena, "%s_rescaled", real->name)));
+    Value *in[3] = {dequantize->in[0], graph_add_float(node->graph, "rescaled_scale", scale), dequantize->in[2]};
+    TRY(ops_add_node(node->graph, node, "DequantizeLinear", "", rescaled->name, 3, in, rescaled, NULL));
+    node_set_input(node, input, rescaled);
+    return NULL;
+}
+
 /* Readers that take the dequantized value: integer nodes always, float nodes only when there is no exact one. */
-static void redirect_uses(PassContext *context, Value *value, Value *real, const Node *quantize, bool all)
+static Status redirect_uses(PassContext *context, Value *value, Value *real, const Node *quantize, bool all)
 {
     for (size_t i = value->n_uses; i-- > 0;) {
         Use use = value->uses[i];
-        if (use.node != quantize && (all || quant_fate(context->plan, use.node) == FATE_INTEGER))
+        NodeFate fate = quant_fate(context->plan, use.node);
+        float factor = fate == FATE_INTEGER ? context->plan->nodes[use.node->id].rescale : 0.0f;
+        if (use.node == quantize || (!all && fate != FATE_INTEGER))
+            continue;
+        if (factor != 0.0f)
+            TRY(read_rescaled(context, use.node, use.input, real, factor));
+        else
             node_set_input(use.node, use.input, real);
     }
+    return NULL;
 }
 
 static Status quantize_value(PassContext *context, Value *value)
@@ -69,9 +89,11 @@ static Status quantize_value(PassContext *context, Value *value)
     Node *before = value->producer == NULL ? context->model->graph->first : value->producer->next;
     Value *real = NULL;
     TRY(add_pair(context, value, before, parameters, &real));
-    redirect_uses(context, value, real, real->producer->prev, by_integer);
+    TRY(redirect_uses(context, value, real, real->producer->prev, by_integer));
     if (by_integer && value->n_outputs > 0)
         value_take_name(real, value);
+    if (real->n_uses == 0 && real->n_outputs == 0) /* every reader wanted another scale */
+        node_remove(real->producer);
     ++*context->changes;
     return NULL;
 }

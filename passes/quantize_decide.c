@@ -68,6 +68,8 @@ static bool weighted_can(Decider *decider, const Node *node)
 {
     const QuantRule *rule = &node->def->quant;
     const Value *weight = node_in(node, rule->weight), *bias = rule->bias < 0 ? NULL : node_in(node, rule->bias);
+    if (node_constant(node, 0) != NULL)
+        return reject(decider, node, "its constant stands on the left; only a weight on the right has an integer form");
     if (!has_range(decider, node->in[0]))
         return reject(decider, node, "its input is no float tensor that calibration has seen");
     if (!has_range(decider, node->out[0]))
@@ -110,6 +112,15 @@ static bool elementwise_can(Decider *decider, const Node *node)
     return true;
 }
 
+/* The factor goes into a scale, so it must be positive. */
+static bool hardsigmoid_can(Decider *decider, const Node *node)
+{
+    float alpha = node_float(node, "alpha", 0.2f), beta = node_float(node, "beta", 0.5f);
+    if (!(alpha > 0.0f) || !isfinite(alpha) || !isfinite(beta))
+        return reject(decider, node, "its alpha is not positive");
+    return true;
+}
+
 static bool same_scale_can(Decider *decider, const Node *node)
 {
     if (!has_range(decider, node->in[0]) || !outputs_have_ranges(decider, node))
@@ -146,7 +157,8 @@ static bool can_run(Decider *decider, const Node *node)
     switch (node->def->quant.kind) {
     case QUANT_WEIGHTED: return weighted_can(decider, node);
     case QUANT_ELEMENTWISE: /* as the next */
-    case QUANT_FIXED_SCALE: return elementwise_can(decider, node);
+    case QUANT_FIXED_SCALE:
+        return elementwise_can(decider, node) && (!node_is(node, "HardSigmoid") || hardsigmoid_can(decider, node));
     case QUANT_SAME_SCALE: return same_scale_can(decider, node);
     case QUANT_ABSORBED: return absorbed_can(decider, node);
     case QUANT_FLOAT: break;
@@ -243,6 +255,8 @@ static void give_outputs(Decider *decider, const Node *node)
             int32_t low, high;
             quant_limits(decider->context->target->activation, &low, &high);
             decision->params = (QParams){1.0f / 256.0f, low, decider->context->target->activation};
+        } else if (node_is(node, "HardSigmoid")) { /* saturation is part of the op: the range is [0, 1], seen or not */
+            decision->params = qparams_asymmetric(0.0f, 1.0f, decider->context->target->activation);
         } else {
             decision->params = params_from_range(decider, node->out[i]);
         }
@@ -272,7 +286,8 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
 {
     static const struct {
         const char *op_type, *integer_type;
-    } kernels[] = {{"Conv", "QLinearConv"}, {"MatMul", "QLinearMatMul"}, {"Gemm", "QGemm"}};
+    } kernels[] = {
+        {"Conv", "QLinearConv"}, {"MatMul", "QLinearMatMul"}, {"Gemm", "QGemm"}, {"HardSigmoid", "QLinearAdd"}};
     if (fate == FATE_ABSORBED)
         return "part of the quantization in front of it";
     if (fate == FATE_FLOAT)

@@ -25,5 +25,11 @@ MUST_USE Status raise_batch_normalization(Node *node);
 MUST_USE Status raise_scatter(Node *node);
 MUST_USE Status raise_image_scaler(Node *node);
 MUST_USE Status raise_scan(Node *node);
+/* raise_newer.c: beyond 13 */
+MUST_USE Status raise_split_18(Node *node); /* num_outputs */
+MUST_USE Status raise_roi_align(Node *node);
+MUST_USE Status raise_grid_sample(Node *node);
+MUST_USE Status raise_dft(Node *node);
+MUST_USE Status raise_group_normalization(Node *node);
 
 #endif

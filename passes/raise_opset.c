@@ -1,10 +1,11 @@
-/* raise_opset.c - a model of ai.onnx opset 7 to 12 becomes one of opset 13, the first with Q/DQ per channel.
+/* raise_opset.c - a model of ai.onnx opset 7 to 12 becomes one of opset 13, the first with Q/DQ per channel, or of
+ * a higher one that was asked for.
  *
  *     Squeeze {axes = [1]} (x)      ->      Squeeze (x, [1])
  *
  * One row for each change of form between two versions of an op; ops without a row mean the same in both (onnx/docs/
  * Changelog.md: new element types, negative axes, new optional attributes). Models of opset 13 and above stay as
- * they are, and so do nodes of other domains.
+ * they are unless a higher one is asked for, and so do nodes of other domains.
  */
 #include "passes/pass.h"
 #include "passes/raise.h"
@@ -16,7 +17,10 @@
 
 #define LOWEST_OPSET 7
 #define RAISED_OPSET 13
-#define IR_OF_RAISED 7 /* the IR version that came with opset 13 */
+#define HIGHEST_OPSET 24
+
+/* The IR version that came with each opset from 13 on. */
+static const int ir_of[HIGHEST_OPSET - RAISED_OPSET + 1] = {7, 7, 8, 8, 8, 8, 9, 9, 10, 10, 11, 12};
 
 /* Sorted by op; a node takes the rows of its op in order, those whose version is above the model's. */
 static const struct Row {
@@ -26,19 +30,33 @@ static const struct Row {
 } rows[] = {
     {"BatchNormalization", 9, raise_batch_normalization}, /* spatial */
     {"Clip", 11, raise_clip},                             /* min, max */
+    {"DFT", 20, raise_dft},                               /* axis */
     {"Dropout", 12, raise_dropout},                       /* ratio */
+    {"GridSample", 20, raise_grid_sample},                /* names of modes */
+    {"GroupNormalization", 21, raise_group_normalization}, /* scale and bias for each channel */
     {"Hardmax", 13, raise_softmax},                       /* flattened to 2-D before */
     {"ImageScaler", 10, raise_image_scaler},              /* experimental, gone */
     {"LogSoftmax", 13, raise_softmax},
     {"Pad", 11, raise_pad}, /* pads, value */
+    {"ReduceL1", 18, raise_axes},
+    {"ReduceL2", 18, raise_axes},
+    {"ReduceLogSum", 18, raise_axes},
+    {"ReduceLogSumExp", 18, raise_axes},
+    {"ReduceMax", 18, raise_axes},
+    {"ReduceMean", 18, raise_axes},
+    {"ReduceMin", 18, raise_axes},
+    {"ReduceProd", 18, raise_axes},
     {"ReduceSum", 13, raise_axes},
+    {"ReduceSumSquare", 18, raise_axes},
     {"Resize", 11, raise_resize_10},
     {"Resize", 13, raise_resize_11}, /* empty tensors became omitted inputs */
+    {"RoiAlign", 16, raise_roi_align}, /* another default */
     {"Scan", 9, raise_scan},         /* batch axis, gone */
     {"Scatter", 11, raise_scatter},  /* renamed */
     {"Slice", 10, raise_slice},      /* starts, ends, axes */
     {"Softmax", 13, raise_softmax},
     {"Split", 13, raise_split},
+    {"Split", 18, raise_split_18},
     {"Squeeze", 13, raise_axes},
     {"TopK", 10, raise_top_k}, /* k */
     {"Unsqueeze", 13, raise_axes},
@@ -61,14 +79,14 @@ static const struct Row *find_rows(const char *op_type)
 
 static Status visit(PassContext *context, Node *node)
 {
-    if (node->domain[0] != '\0' || node->opset >= RAISED_OPSET)
+    if (node->domain[0] != '\0' || node->opset >= model_opset(context->model, ""))
         return NULL;
     const char *op_type = node->op_type;
-    int opset = node->opset;
+    int opset = node->opset, target = model_opset(context->model, "");
     for (const struct Row *row = find_rows(op_type); row != NULL; row++) {
         if (row == rows + COUNT_OF(rows) || strcmp(row->op_type, op_type) != 0)
             break;
-        if (opset >= row->since)
+        if (opset >= row->since || target < row->since)
             continue;
         TRY(row->raise(node));
         ++*context->changes;
@@ -83,22 +101,25 @@ static Status run(PassContext *context)
 {
     Model *model = context->model;
     int opset = model_opset(model, "");
-    if (opset == 0 || opset >= RAISED_OPSET)
+    int target = MAX(RAISED_OPSET, context->opset);
+    if (target > HIGHEST_OPSET)
+        return status_new(CODE_USAGE, "opset %d is beyond %d, the highest that models can be raised to", target,
+                          HIGHEST_OPSET);
+    if (opset == 0 || opset >= target)
         return NULL;
     if (opset < LOWEST_OPSET)
         return status_new(CODE_UNSUPPORTED, "opset %d is older than %d, the oldest that can be raised to %d; "
-                          "export the model with a newer opset", opset, LOWEST_OPSET, RAISED_OPSET);
-    model_set_opset(model, "", RAISED_OPSET);
+                          "export the model with a newer opset", opset, LOWEST_OPSET, target);
+    model_set_opset(model, "", target);
     TRY(pass_each_node(context, visit));
     ++*context->changes;
-    if (model->ir_version < IR_OF_RAISED)
-        model->ir_version = IR_OF_RAISED;
+    model->ir_version = MAX(model->ir_version, ir_of[target - RAISED_OPSET]);
     return ops_infer(model);
 }
 
 const Pass pass_raise_opset = {
     .name = "raise_opset",
     .stage = PASS_RAISE,
-    .summary = "opset 7 to 12 is raised to 13, the first with Q/DQ per channel",
+    .summary = "opset 7 to 12 is raised to 13, the first with Q/DQ per channel, or to what --opset asks for",
     .run = run,
 };

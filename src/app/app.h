@@ -33,6 +33,9 @@ typedef struct Options {
     const char *method;
     double max_drop; /* in points of the metric; NAN: not given */
     /* passes */
+    const char *shape; /* simplify: sizes of inputs for the proof */
+    int64_t opset;     /* simplify: raise to it at least; 0: not given */
+    bool no_proof;
     bool no_simplify, list_passes, list_presets;
     const char *passes, *print_after;
     /* execution and output of the program */
@@ -67,6 +70,7 @@ const Command *const *command_list(void); /* NULL-terminated */
 #define COMMAND_COMPARE 8u
 #define COMMAND_INSPECT 16u
 #define COMMAND_SIMPLIFY 32u
+#define COMMAND_EXPLAIN 512u
 
 void list_tables(const Options *options); /* lists.c: --list-passes, --list-presets on stdout */
 Status command_quantize(const Options *options, int *ret_exit); /* pipeline.c */
@@ -75,6 +79,7 @@ Status command_eval(const Options *options, int *ret_exit);
 Status command_compare(const Options *options, int *ret_exit);
 Status command_inspect(const Options *options, int *ret_exit);
 Status command_simplify(const Options *options, int *ret_exit);
+Status command_explain(const Options *options, int *ret_exit);
 
 /* ---- console.c: stderr ------------------------------------------------------------------------------------------- */
 
@@ -91,6 +96,7 @@ Progress progress_hook(ProgressBar *bar);
 void progress_end(ProgressBar *bar);
 void console_note(const Options *options, const char *format, ...) PRINTF_LIKE(2, 3); /* a line on stderr unless --quiet */
 void console_warn(const char *format, ...) PRINTF_LIKE(1, 2);
+void console_fail(const char *format, ...) PRINTF_LIKE(1, 2); /* the one line that says why a command ends */
 
 /* ---- setup.c: from options to the objects the stages take -------------------------------------------------------- */
 
@@ -101,14 +107,15 @@ MUST_USE Status setup_preprocess(const Options *options, const Model *model, Are
 /* Opens `path` for the inputs of `plan`. */
 MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
                               int64_t max_samples, Dataset **ret);
-MUST_USE Status setup_method(const Options *options, RangeMethod *ret);
+MUST_USE Status setup_method(const Options *options, RangeRule *ret);
 MUST_USE Status setup_plan(const Options *options, const Model *model, Plan **ret);
 /* Pass options from --no-simplify, --passes, --print-after; lives in arena. */
 MUST_USE Status setup_passes(const Options *options, Arena *arena, PassOptions *ret);
 MUST_USE Status setup_memory(const Options *options);
 ExternalData setup_external(const Options *options);
-/* raise and simplify as the options ask; records[pass_count()]. */
-MUST_USE Status setup_simplify(const Options *options, Model *model, PassRecord *records);
+const Target *setup_target(const Options *options);
+/* raise and simplify as the options ask, and with a target give the graph the forms it likes; records[pass_count()]. */
+MUST_USE Status setup_simplify(const Options *options, Model *model, const Target *target, PassRecord *records);
 
 /* ---- evaluate.c: one or two models over data --------------------------------------------------------------------- */
 
@@ -147,6 +154,26 @@ typedef struct Proof {
 MUST_USE Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret);
 MUST_USE Status proof_end(const Plan *plan, Proof *proof);
 void proof_release(Proof *proof);
+/* Raises both to what two outputs differ by: the greatest |difference|, and that by the greatest |element| of `before`.
+ * NAN counts as less than anything and equals NAN. */
+void proof_compare(const Tensor *before, const Tensor *after, double *abs_diff, double *relative_diff);
+
+/* ---- proof_random.c: the same on random inputs, without data ----------------------------------------------------- */
+
+#define PROOF_ROUNDS 2          /* values of each dynamic dim */
+#define PROOF_TOLERANCE 1e-4    /* of max |output|: beyond it a simplification counts as wrong */
+
+typedef struct RandomProof {
+    int runs;                   /* rounds that the model as it was could be run in */
+    double max_abs_diff, max_relative_diff;
+    char sizes[PROOF_ROUNDS][160]; /* of the inputs, in words */
+    char *reason;               /* why there are fewer rounds, or NULL; malloc'ed */
+} RandomProof;
+
+/* Runs both models on inputs drawn from their declared shapes. shapes: "x=1x3x64x64,mask=1x7", sizes for single inputs, or
+ * NULL. CODE_USAGE when it names none; a model that cannot be run at any size tried is told in `reason`. */
+MUST_USE Status proof_random(const Model *before, const Model *after, const char *shapes, const PlanOptions *options,
+                             RandomProof *ret);
 
 /* ---- report.c ---------------------------------------------------------------------------------------------------- */
 

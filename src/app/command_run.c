@@ -111,10 +111,20 @@ static Status run_samples(const Options *options, const Plan *plan, const Datase
     return status;
 }
 
+static int64_t model_macs(const Model *model)
+{
+    int64_t macs = 0;
+    for (const Node *node = model->graph->first; node != NULL; node = node->next)
+        macs += MAX(op_macs(node), 0);
+    return macs;
+}
+
 static Status run_model(const Options *options, const Model *model)
 {
     Arena *arena = arena_new();
-    Team *team = team_new((int)MIN(options->threads, 4096));
+    /* Without a wish, a net too small to share is run by one thread: handing pieces round would cost more than it saves. */
+    int64_t threads = options->threads == 0 && model_macs(model) < 100000000 ? 1 : options->threads;
+    Team *team = team_new((int)MIN(threads, 4096));
     Plan *plan = NULL;
     Dataset *dataset = NULL;
     Preprocess preprocess;

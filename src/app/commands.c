@@ -20,6 +20,8 @@ static const Command commands[] = {
      command_compare},
     {"inspect", "MODEL.onnx", "what is in a model: inputs, outputs, ops, sizes, MACs", COMMAND_INSPECT, 1, 1,
      command_inspect},
+    {"explain", "MODEL.int8.onnx", "which nodes run in integers, and why the others do not", COMMAND_EXPLAIN, 1, 1,
+     command_explain},
     {"simplify", "MODEL.onnx -o OUT.onnx", "the simplification passes alone", COMMAND_SIMPLIFY, 1, 1,
      command_simplify},
 };
@@ -71,7 +73,7 @@ static const Command *find_command(const char *word)
 static int tell_failure(Status status)
 {
     Code code = status_code(status);
-    fprintf(stderr, "quantize: %s\n", status_message(status));
+    console_fail("%s", status_message(status));
     status_free(status);
     return code;
 }

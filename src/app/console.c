@@ -6,6 +6,7 @@
 #include "src/app/app.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define BAR_WIDTH 28
@@ -58,23 +59,41 @@ void progress_end(ProgressBar *bar)
             seconds > 0.0 ? (double)bar->done / seconds : 0.0);
 }
 
+/* Names come from files, and a file may call a node "a\nb" or "\033[2J": a message stays one line of plain text. */
+static void print_line(const char *prefix, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+
+static void print_line(const char *prefix, const char *format, va_list arguments)
+{
+    char *line = xvprintf(format, arguments);
+    for (char *at = line; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    fprintf(stderr, "%s%s\n", prefix, line);
+    free(line);
+}
+
 void console_note(const Options *options, const char *format, ...)
 {
     if (options->quiet)
         return;
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_line("", format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
 }
 
 void console_warn(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("quantize: warning: ", stderr);
-    vfprintf(stderr, format, arguments);
+    print_line("quantize: warning: ", format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+}
+
+void console_fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("quantize: ", format, arguments);
+    va_end(arguments);
 }

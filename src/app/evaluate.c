@@ -74,15 +74,17 @@ static int64_t rank_of(const Tensor *tensor, int64_t label)
     return rank;
 }
 
+/* Elements that are not finite in both alike (the -inf of a mask) say nothing; in one alone they are an infinite error. */
 static PairSums compare_tensors(const Tensor *a, const Tensor *b)
 {
     PairSums sums = {0};
-    if (!tensor_same_shape(a, b) || a->dtype == DT_STRING) {
-        sums.max_diff = INFINITY;
-        return sums;
-    }
-    for (int64_t i = 0; i < a->count; i++) {
+    for (int64_t i = 0; i < a->count && a->dtype != DT_STRING; i++) {
         double x = tensor_get(a, i), y = tensor_get(b, i), difference = x - y;
+        if (!isfinite(x) || !isfinite(y)) {
+            if (x != y && !(isnan(x) && isnan(y)))
+                sums.max_diff = INFINITY;
+            continue;
+        }
         sums.aa += x * x;
         sums.bb += y * y;
         sums.ab += x * y;
@@ -90,6 +92,22 @@ static PairSums compare_tensors(const Tensor *a, const Tensor *b)
         sums.max_diff = fmax(sums.max_diff, fabs(difference));
     }
     return sums;
+}
+
+/* Outputs of the two models answer each other in order; another shape means that these are not two forms of one model. */
+static Status check_outputs(const Work *work, const Tensor *a, const Tensor *b)
+{
+    for (int o = 0; o < work->n_outputs && work->n_models == 2; o++) {
+        if (tensor_same_shape(&a[o], &b[o]))
+            continue;
+        Arena *scratch = arena_new();
+        Status status = status_new(CODE_MODEL, "output '%s' has shape %s, output '%s' of the other model %s",
+                                   plan_output(work->plans[0], o)->name, tensor_shape_text(scratch, &a[o]),
+                                   plan_output(work->plans[1], o)->name, tensor_shape_text(scratch, &b[o]));
+        arena_free(scratch);
+        return status;
+    }
+    return NULL;
 }
 
 static void score(Work *work, int64_t sample, const Tensor *a, const Tensor *b)
@@ -122,6 +140,8 @@ static Status run_sample(Work *work, int64_t sample, int worker)
     } else if (status == NULL) {
         for (int m = 0; m < work->n_models && status == NULL; m++)
             status = runner_run(work->runners[worker * 2 + m], inputs, NULL, outputs[m]);
+        if (status == NULL)
+            status = check_outputs(work, outputs[0], outputs[1]);
         if (status == NULL) {
             work->rows[sample].done = true;
             if (!is_class_scores(&outputs[0][0]))
@@ -183,7 +203,9 @@ static OutputScore output_score(const Work *work, int output, int64_t samples)
         result.sqnr_db = -999.0;
     else if (total.error > 0.0)
         result.sqnr_db = total.aa > 0.0 ? 10.0 * log10(total.aa / total.error) : -999.0;
-    if (total.error > 0.0)
+    if (isinf(total.max_diff))
+        result.cosine = 0.0;
+    else if (total.error > 0.0)
         result.cosine = total.aa > 0.0 && total.bb > 0.0 ? total.ab / sqrt(total.aa * total.bb) : 0.0;
     return result;
 }
@@ -229,6 +251,9 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
     if (b != NULL && plan_n_outputs(a) != plan_n_outputs(b))
         return status_new(CODE_MODEL, "the models have %d and %d outputs: they cannot be compared", plan_n_outputs(a),
                           plan_n_outputs(b));
+    if (b != NULL && plan_n_inputs(a) != plan_n_inputs(b))
+        return status_new(CODE_MODEL, "the models have %d and %d inputs: they cannot be compared", plan_n_inputs(a),
+                          plan_n_inputs(b));
     int64_t n = dataset_count(dataset);
     Work work = {.plans = {a, b},
                  .dataset = dataset,
@@ -255,6 +280,10 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
     if (status == NULL && labels != NULL && result.labelled == 0)
         status = status_new(CODE_DATA,
                             "no label matches a file of the data; lines are `file index`, file as in the folder");
+    if (status == NULL && labels != NULL && !result.classes)
+        status = status_new(CODE_DATA,
+                            "labels need class scores, one row a sample; output '%s' is none: leave --labels out",
+                            plan_output(a, 0)->name);
     for (int w = 0; w < workers * 2; w++)
         runner_free(work.runners[w]);
     free(work.runners);

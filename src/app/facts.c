@@ -87,6 +87,7 @@ Status facts_read(const Model *model, const char *path, ModelFacts *ret)
 {
     ModelFacts facts;
     facts_count(model, &facts);
+    facts.external_bytes = onnx_external_bytes(model);
     Status status = hash_file(path, &facts);
     if (status != NULL) {
         facts_release(&facts);

@@ -20,7 +20,8 @@ typedef struct OptionRow {
     const char *choices; /* the words it takes, '|' between them; NULL: any text */
 } OptionRow;
 
-#define ALL       (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_INSPECT | COMMAND_SIMPLIFY)
+#define ALL       (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_INSPECT | COMMAND_SIMPLIFY | \
+                   COMMAND_EXPLAIN)
 #define DATA      (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE)
 #define PASSES    (COMMAND_QUANTIZE | COMMAND_SIMPLIFY)
 #define AT(field) offsetof(Options, field)
@@ -30,7 +31,7 @@ static const OptionRow rows[] = {
      NULL},
     {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN, "FILE",
      "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
-    {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE | COMMAND_COMPARE, "FILE",
+    {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE, "FILE",
      "JSON report to write (default: MODEL.int8.json here)", NULL},
     {"target", 0, OPTION_TEXT, AT(target), COMMAND_QUANTIZE, "NAME", "where the model will run (default ort-x86)",
      "ort-x86"},
@@ -49,7 +50,8 @@ static const OptionRow rows[] = {
      "exit 1 when top-1 (agreement without labels) drops by more", NULL},
     {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all)", NULL},
     {"method", 0, OPTION_TEXT, AT(method), COMMAND_QUANTIZE, "NAME",
-     "ranges: least squared error, or everything seen", "mse|minmax"},
+     "ranges: auto (least squared error of all, the default), mse, minmax, mean-minmax, percentile[=99.99], entropy",
+     NULL},
     {"preset", 0, OPTION_TEXT, AT(preset), DATA, "NAME", "preprocessing by name; see --list-presets", NULL},
     {"list-presets", 0, OPTION_FLAG, AT(list_presets), DATA, NULL, "show the presets and stop", NULL},
     {"preprocess", 0, OPTION_TEXT, AT(preprocess), DATA, "F.json", "preprocessing from a JSON file", NULL},
@@ -69,6 +71,10 @@ static const OptionRow rows[] = {
     {"no-simplify", 0, OPTION_FLAG, AT(no_simplify), PASSES, NULL,
      "leave the graph as it is (opset raising excepted)", NULL},
     {"passes", 0, OPTION_TEXT, AT(passes), PASSES, "-a,-b", "leave out passes; see --list-passes", NULL},
+    {"opset", 0, OPTION_COUNT, AT(opset), COMMAND_SIMPLIFY, "N",
+     "raise to opset N (13 to 24), for its fused ops: 14 HardSwish, 17 LayerNormalization, 18 Mish, 20 Gelu, 24 Swish", NULL},
+    {"shape", 0, OPTION_TEXT, AT(shape), COMMAND_SIMPLIFY, "x=1x3x64x64,...", "sizes of inputs for the proof", NULL},
+    {"no-proof", 0, OPTION_FLAG, AT(no_proof), COMMAND_SIMPLIFY, NULL, "do not run the model before and after", NULL},
     {"list-passes", 0, OPTION_FLAG, AT(list_passes), PASSES, NULL, "show the passes and stop", NULL},
     {"print-after", 0, OPTION_TEXT, AT(print_after), PASSES, "PASS", "print the graph after a pass (stderr)", NULL},
     {"executor", 0, OPTION_TEXT, AT(executor), DATA | COMMAND_SIMPLIFY, "WHICH",

@@ -58,10 +58,14 @@ static Status choose_outputs(Pipeline *p)
     for (size_t i = 0; i < COUNT_OF(outputs); i++)
         for (size_t k = 0; outputs[i] != NULL && k <= i; k++) {
             const char *other = k == i ? options->model : outputs[k];
-            if (strcmp(outputs[i], other) == 0 || path_same_file(outputs[i], other))
+            if (path_same_target(outputs[i], other))
                 return status_new(
                     CODE_USAGE, "'%s' would be overwritten by another file of this job; name different files", other);
         }
+    for (size_t i = 0; i < COUNT_OF(outputs); i++)
+        if (outputs[i] != NULL && onnx_reads_from(p->model, outputs[i]))
+            return status_new(CODE_USAGE, "'%s' holds weights of the model and would be overwritten; name another file",
+                              outputs[i]);
     if (options->dry_run)
         return NULL;
     /* Opened now, so that a folder that cannot be written is found out before the work and not after it. */
@@ -77,14 +81,29 @@ static Status load_model(Pipeline *p)
     return facts_read(p->model, p->job.options->model, &p->job.input);
 }
 
+/* The first node that only a quantized model has, in inner graphs too. */
+static void find_quantized(void *context, Graph *graph)
+{
+    static const char *const ops[] = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger",
+                                      "ConvInteger",    "QGemm",            "QAttention",            "MatMulNBits"};
+    const Node **found = context;
+    for (const Node *node = graph->first; node != NULL && *found == NULL; node = node->next) {
+        bool quantized = strncmp(node->op_type, "QLinear", 7) == 0;
+        for (size_t i = 0; i < COUNT_OF(ops) && !quantized; i++)
+            quantized = strcmp(node->op_type, ops[i]) == 0;
+        if (quantized)
+            *found = node;
+    }
+}
+
 static Status check_quantizable(Pipeline *p)
 {
-    for (const Node *node = p->model->graph->first; node != NULL; node = node->next)
-        if (strcmp(node->op_type, "QuantizeLinear") == 0 || strncmp(node->op_type, "QLinear", 7) == 0 ||
-            strcmp(node->op_type, "DynamicQuantizeLinear") == 0 || strcmp(node->op_type, "MatMulInteger") == 0)
-            return status_new(CODE_MODEL, "%s: already quantized (%s); give the float model it was made from",
-                              p->job.options->model, node_describe(node));
-    return NULL;
+    const Node *found = NULL;
+    graph_each(p->model->graph, find_quantized, &found);
+    if (found == NULL)
+        return NULL;
+    return status_new(CODE_MODEL, "%s: already quantized (%s); give the float model it was made from",
+                      p->job.options->model, node_describe(found));
 }
 
 static Status open_data(Pipeline *p, const Plan *plan)
@@ -104,6 +123,14 @@ static Status open_data(Pipeline *p, const Plan *plan)
     return NULL;
 }
 
+/* What goes wrong in a node while the model runs names the model too; data and Ctrl-C are no fault of it. */
+static Status name_model(const Pipeline *p, Status status)
+{
+    Code code = status_code(status);
+    bool own = code == CODE_MODEL || code == CODE_UNSUPPORTED || code == CODE_MEMORY;
+    return own ? status_prefix(status, "%s: run", p->job.options->model) : status;
+}
+
 /* The file as it is answers one sample, before the graph is touched. */
 static Status begin_proof(Pipeline *p)
 {
@@ -112,7 +139,7 @@ static Status begin_proof(Pipeline *p)
     TRY(setup_plan(p->job.options, p->model, &plan));
     Status status = open_data(p, plan);
     if (status == NULL)
-        status = proof_begin(plan, p->calibration, &p->job.proof);
+        status = name_model(p, proof_begin(plan, p->calibration, &p->job.proof));
     plan_free(plan);
     return status;
 }
@@ -121,7 +148,7 @@ static Status begin_proof(Pipeline *p)
 static Status end_proof(Pipeline *p, const Plan *plan)
 {
     const double tolerance = 1e-4;
-    TRY(proof_end(plan, &p->job.proof));
+    TRY(name_model(p, proof_end(plan, &p->job.proof)));
     if (!(p->job.proof.max_relative_diff <= tolerance))
         warn(p, arena_printf(p->arena,
                              "simplification changed an output by %.2g of its greatest element; try --no-simplify",
@@ -131,7 +158,7 @@ static Status end_proof(Pipeline *p, const Plan *plan)
 
 static Status collect(Pipeline *p, const Plan *plan)
 {
-    RangeMethod method;
+    RangeRule method;
     TRY(setup_method(p->job.options, &method));
     ProgressBar bar;
     progress_begin(&bar, "calibrating", p->job.options);
@@ -140,10 +167,10 @@ static Status collect(Pipeline *p, const Plan *plan)
     if (status == NULL)
         progress_end(&bar);
     p->job.seconds_calibration = clock_seconds() - bar.started;
-    if (status == NULL && p->job.calibration.n_skipped > 0)
+    if (status == NULL && p->job.calibration.sights.n_skipped > 0)
         warn(p, arena_printf(p->arena, "%zu of %lld calibration files were skipped; the first: '%s': %s",
-                             p->job.calibration.n_skipped, (long long)dataset_count(p->calibration),
-                             p->job.calibration.skipped[0].file, p->job.calibration.skipped[0].reason));
+                             p->job.calibration.sights.n_skipped, (long long)dataset_count(p->calibration),
+                             p->job.calibration.sights.skipped[0].file, p->job.calibration.sights.skipped[0].reason));
     return status;
 }
 
@@ -153,19 +180,18 @@ static Status calibrate(Pipeline *p)
     TRY(setup_plan(p->job.options, p->model, &plan));
     Status status = end_proof(p, plan);
     if (status == NULL)
-        status = collect(p, plan);
+        status = name_model(p, collect(p, plan));
     plan_free(plan);
     return status;
 }
 
 static Status quantize(Pipeline *p)
 {
-    const char *name = p->job.options->target == NULL ? "ort-x86" : p->job.options->target;
     PassOptions passes;
     TRY(setup_passes(p->job.options, p->arena, &passes));
     p->job.decisions = quant_plan_new(p->model);
-    Status status = passes_run(p->model, PASS_QUANTIZE, &passes, p->job.calibration.ranges, target_find(name),
-                               p->job.decisions, p->job.records);
+    Status status = passes_run(p->model, PASS_QUANTIZE, &passes, p->job.calibration.ranges,
+                               setup_target(p->job.options), p->job.decisions, p->job.records);
     TRY(status_prefix(status, "%s: quantize", p->job.options->model));
     bool any = false;
     for (uint32_t id = 0; id < p->job.decisions->n_nodes; id++)
@@ -310,6 +336,9 @@ static Status commit(Pipeline *p)
     TRY(write_depfile(p));
     TRY(interrupt_check());
     AtomicFile *files[] = {p->model_file, p->report_file, p->depfile};
+    for (size_t i = 0; i < COUNT_OF(files); i++) /* a disk that is full is found out before the first one is renamed */
+        if (files[i] != NULL)
+            TRY(atomic_settle(files[i]));
     p->model_file = p->report_file = p->depfile = NULL;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         if (files[i] != NULL && status == NULL)
@@ -328,7 +357,7 @@ static Status run(Pipeline *p)
     TRY(check_quantizable(p));
     TRY(choose_outputs(p));
     TRY(begin_proof(p));
-    TRY(setup_simplify(p->job.options, p->model, p->job.records));
+    TRY(setup_simplify(p->job.options, p->model, setup_target(p->job.options), p->job.records));
     TRY(calibrate(p));
     TRY(quantize(p));
     Status status = save_model(p, &written);
@@ -351,7 +380,7 @@ static void release(Pipeline *p)
     atomic_abandon(p->depfile);
     if (p->job.evaluation.arena != NULL)
         evaluation_release(&p->job.evaluation);
-    if (p->job.calibration.arena != NULL)
+    if (p->job.calibration.sights.arena != NULL)
         collect_release(&p->job.calibration);
     quant_plan_free(p->job.decisions);
     facts_release(&p->job.input);

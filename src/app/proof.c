@@ -48,7 +48,7 @@ Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret)
     return status;
 }
 
-static void compare(Proof *proof, const Tensor *before, const Tensor *after)
+void proof_compare(const Tensor *before, const Tensor *after, double *abs_diff, double *relative_diff)
 {
     double greatest = 0.0, difference = 0.0;
     if (!tensor_same_shape(before, after) || before->dtype != after->dtype)
@@ -60,8 +60,8 @@ static void compare(Proof *proof, const Tensor *before, const Tensor *after)
         if (!(a == b) && !(isnan(a) && isnan(b)))
             difference = isfinite(a) && isfinite(b) ? fmax(difference, fabs(a - b)) : INFINITY;
     }
-    proof->max_abs_diff = fmax(proof->max_abs_diff, difference);
-    proof->max_relative_diff = fmax(proof->max_relative_diff, difference == 0.0 ? 0.0 : difference / greatest);
+    *abs_diff = fmax(*abs_diff, difference);
+    *relative_diff = fmax(*relative_diff, difference == 0.0 ? 0.0 : difference / greatest);
 }
 
 Status proof_end(const Plan *plan, Proof *proof)
@@ -70,7 +70,7 @@ Status proof_end(const Plan *plan, Proof *proof)
     Runner *runner = runner_new(plan, NULL);
     Status status = runner_run(runner, proof->inputs, NULL, views);
     for (int i = 0; i < proof->n_outputs && status == NULL; i++)
-        compare(proof, &proof->outputs[i], &views[i]);
+        proof_compare(&proof->outputs[i], &views[i], &proof->max_abs_diff, &proof->max_relative_diff);
     runner_free(runner);
     free(views);
     return status;

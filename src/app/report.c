@@ -79,14 +79,14 @@ static void add_calibration(cJSON *root, const Job *job)
     cJSON *object = cJSON_AddObjectToObject(root, "calibration");
     add_text(object, "data", job->options->calib);
     add_text(object, "reader", job->data_reader);
-    add_text(object, "method", job->options->method == NULL ? "mse" : job->options->method);
-    add_count(object, "samples", job->calibration.samples);
+    add_text(object, "method", job->options->method == NULL ? "auto" : job->options->method);
+    add_count(object, "samples", job->calibration.sights.samples);
     cJSON *skipped = cJSON_AddArrayToObject(object, "skipped");
-    for (size_t i = 0; i < job->calibration.n_skipped; i++) {
+    for (size_t i = 0; i < job->calibration.sights.n_skipped; i++) {
         cJSON *row = cJSON_CreateObject();
         cJSON_AddItemToArray(skipped, row);
-        add_text(row, "file", job->calibration.skipped[i].file);
-        add_text(row, "reason", job->calibration.skipped[i].reason);
+        add_text(row, "file", job->calibration.sights.skipped[i].file);
+        add_text(row, "reason", job->calibration.sights.skipped[i].reason);
     }
     add_text(object, "preprocessing", job->data_description);
     add_text(object, "preprocessing_from", job->preprocess_source);

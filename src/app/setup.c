@@ -104,7 +104,13 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
     const char *source = "";
     const char *metadata = model_metadata(model, METADATA_PREPROCESS);
     if (metadata != NULL) {
-        TRY(preprocess_update_json(metadata, "metadata '" METADATA_PREPROCESS "' of the model", &p));
+        Status status = preprocess_update_json(metadata, "metadata '" METADATA_PREPROCESS "'", &p);
+        if (status != NULL) { /* the model's fault, not that of the command line */
+            Status told = status_new(CODE_MODEL, "%s: %s; correct or remove the entry", model->path,
+                                     status_message(status));
+            status_free(status);
+            return told;
+        }
         source = "the model's metadata";
     }
     if (options->preset != NULL) {
@@ -114,7 +120,9 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
             return status_new(CODE_USAGE, "unknown preset '%s'%s%s%s; --list-presets shows them", options->preset,
                               nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
                               nearest == NULL ? "" : "'?");
+        AudioOptions audio = p.audio; /* presets are of pictures */
         p = preset->preprocess;
+        p.audio = audio;
         source = arena_printf(arena, "preset '%s'", preset->name);
     }
     if (options->preprocess != NULL) {
@@ -146,16 +154,22 @@ Status setup_dataset(const Options *options, const Plan *plan, const Preprocess 
     return status;
 }
 
-Status setup_method(const Options *options, RangeMethod *ret)
+Status setup_method(const Options *options, RangeRule *ret)
 {
-    *ret = options->method != NULL && strcmp(options->method, "minmax") == 0 ? RANGE_MINMAX : RANGE_MSE;
-    return NULL;
+    if (range_rule_parse(options->method == NULL ? "auto" : options->method, ret))
+        return NULL;
+    return status_new(CODE_USAGE,
+                      "option '--method' takes auto, mse, minmax, mean-minmax, percentile, percentile=P with P above 50 "
+                      "and at most 100, or entropy, not '%s'",
+                      options->method);
 }
 
 Status setup_plan(const Options *options, const Model *model, Plan **ret)
 {
     PlanOptions plan_options = {.reference =
                                     options->executor != NULL && strcmp(options->executor, "reference") == 0};
+    if (model->graph->n_outputs == 0)
+        return status_new(CODE_MODEL, "%s: the graph has no outputs: there is nothing to compute", model->path);
     return status_prefix(plan_new(model, &plan_options, ret), "%s: plan", model->path);
 }
 
@@ -179,7 +193,7 @@ static Status unknown_pass(const char *name)
 /* "-a,-b": the passes left out. All are on, so "+a" only checks the name. */
 Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
 {
-    PassOptions passes = {.print_after = options->print_after, .print = print_model};
+    PassOptions passes = {.print_after = options->print_after, .print = print_model, .opset = (int)MIN(options->opset, 99)};
     if (options->print_after != NULL && pass_find(options->print_after) == NULL)
         return unknown_pass(options->print_after);
     const char **disabled = arena_array(arena, pass_count() * 2 + 1, sizeof disabled[0]);
@@ -204,7 +218,12 @@ Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
     return NULL;
 }
 
-Status setup_simplify(const Options *options, Model *model, PassRecord *records)
+const Target *setup_target(const Options *options)
+{
+    return target_find(options->target == NULL ? "ort-x86" : options->target);
+}
+
+Status setup_simplify(const Options *options, Model *model, const Target *target, PassRecord *records)
 {
     Arena *arena = arena_new();
     PassOptions passes;
@@ -213,6 +232,8 @@ Status setup_simplify(const Options *options, Model *model, PassRecord *records)
         status = passes_run(model, PASS_RAISE, &passes, NULL, NULL, NULL, records);
     if (status == NULL)
         status = passes_run(model, PASS_SIMPLIFY, &passes, NULL, NULL, NULL, records);
+    if (status == NULL && target != NULL)
+        status = passes_run(model, PASS_TARGET, &passes, NULL, target, NULL, records);
     arena_free(arena);
     return status == NULL || status_code(status) == CODE_USAGE ? status
                                                                : status_prefix(status, "%s: simplify", model->path);

@@ -232,13 +232,19 @@ static Status sync_folder(const AtomicFile *file)
     return status;
 }
 
-static Status commit_steps(AtomicFile *file)
+Status atomic_settle(AtomicFile *file)
 {
     if (file->failed)
         return status_new(CODE_WRITE, "cannot write '%s': an earlier write to it failed", file->path);
     TRY(flush(file));
     if (!file->skip_sync && fsync(file->fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)
         return write_error(file, errno);
+    return NULL;
+}
+
+static Status commit_steps(AtomicFile *file)
+{
+    TRY(atomic_settle(file));
     int fd = file->fd;
     file->fd = -1;
     if (close(fd) != 0 && errno != EINTR)

@@ -164,6 +164,8 @@ typedef struct AtomicFile AtomicFile;
 MUST_USE Status atomic_open(const char *path, AtomicFile **ret);
 MUST_USE Status atomic_write(AtomicFile *file, const void *data, size_t bytes);
 void atomic_skip_sync(AtomicFile *file); /* commit renames without waiting for the disk: one of many files of a dump */
+/* Everything written so far is on the disk: what can fail about several files is found out before the first is renamed. */
+MUST_USE Status atomic_settle(AtomicFile *file);
 MUST_USE Status atomic_commit(AtomicFile *file); /* consumes the file, also when it fails */
 void atomic_abandon(AtomicFile *file);           /* NULL is fine; removes the temporary */
 /* Removes every temporary that is open now. Async-signal-safe; for the program's last exit path. */
@@ -182,6 +184,8 @@ void file_list_free(FileList *list);
 const char *path_base(const char *path);      /* the part behind the last '/' */
 const char *path_extension(const char *path); /* behind the last '.' of the base name, "" when none */
 bool path_same_file(const char *a, const char *b); /* both exist and are one file */
+/* Writing the one writes the other: one file, or one name in one folder ("o.onnx" and "./o.onnx") that does not exist yet. */
+bool path_same_target(const char *a, const char *b);
 
 /* ---- hash.c ------------------------------------------------------------------------------------------------------ */
 

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -252,4 +253,19 @@ bool path_same_file(const char *a, const char *b)
     struct stat about_a, about_b;
     return stat(a, &about_a) == 0 && stat(b, &about_b) == 0 && about_a.st_dev == about_b.st_dev &&
            about_a.st_ino == about_b.st_ino;
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+    char *folder_a = xprintf("%.*s.", (int)MIN(path_base(a) - a, (ptrdiff_t)INT_MAX), a);
+    char *folder_b = xprintf("%.*s.", (int)MIN(path_base(b) - b, (ptrdiff_t)INT_MAX), b);
+    bool same = path_same_file(folder_a, folder_b);
+    free(folder_a);
+    free(folder_b);
+    return same;
+}
+
+bool path_same_target(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0 || path_same_file(a, b) || (strcmp(path_base(a), path_base(b)) == 0 && same_folder(a, b));
 }

@@ -31,6 +31,8 @@ const Value *plan_output(const Plan *plan, int i);
 int plan_n_steps(const Plan *plan);
 const char *plan_step_op(const Plan *plan, int i);
 const Node *plan_step_node(const Plan *plan, int i);
+bool plan_step_is_integer(const Plan *plan, int i); /* a DQ-op-Q group run in integers */
+const char *plan_step_problem(const Plan *plan, int i); /* why an op with an integer form runs in float, or NULL */
 int plan_step_n_out(const Plan *plan, int i);
 const Value *plan_step_out(const Plan *plan, int i, int output); /* NULL when omitted */
 

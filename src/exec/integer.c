@@ -156,30 +156,34 @@ static bool is_absorbed(const Node *node, const Edge *output)
             (high != NULL && high->count == 1 && greatest <= tensor_get(high, 0) * (1.0 + 1e-6)));
 }
 
-/* Finds the Q behind output 0 (through an absorbed Relu or Clip), and behind every output of a Split. */
-static bool find_outputs(Group *group, bool may_absorb)
+/* Finds the Q behind output 0 (through an absorbed Relu or Clip), and behind every output of a Split. Like all the
+ * ..._problem functions: NULL when all is well, else why the pattern does not fit. */
+static const char *outputs_problem(Group *group, bool may_absorb)
 {
     const Node *node = group->node;
     group->quantizers = arena_array(group->arena, (size_t)node->n_out, sizeof group->quantizers[0]);
     group->outputs = arena_array(group->arena, (size_t)node->n_out, sizeof group->outputs[0]);
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] == NULL)
-            return false;
+            return "an output is left out";
+        if (node->out[i]->n_outputs > 0)
+            return "its output is an output of the model";
         Node *user = value_only_user(node->out[i]);
         if (user != NULL && may_absorb && (node_is(user, "Relu") || node_is(user, "Clip")) &&
             user->in[0] == node->out[i] && user->graph == node->graph) {
             group->absorbed = user;
             user = value_only_user(user->out[0]);
         }
-        if (user == NULL || !node_is(user, "QuantizeLinear") || user->graph != node->graph ||
-            !read_edge(group->arena, user, user->out[0], &group->outputs[i]) || !is_8_bit(&group->outputs[i]) ||
+        if (user == NULL || !node_is(user, "QuantizeLinear") || user->graph != node->graph)
+            return "no QuantizeLinear alone behind it";
+        if (!read_edge(group->arena, user, user->out[0], &group->outputs[i]) || !is_8_bit(&group->outputs[i]) ||
             !is_scalar(group->outputs[i].scale) || !is_scalar(group->outputs[i].zero_point))
-            return false;
+            return "the QuantizeLinear behind it is not 8-bit with one constant scale";
         if (group->absorbed != NULL && !is_absorbed(group->absorbed, &group->outputs[i]))
-            return false;
+            return "the Relu or Clip behind it does more than its QuantizeLinear would";
         group->quantizers[i] = user;
     }
-    return true;
+    return NULL;
 }
 
 static void find_inputs(Group *group)
@@ -245,46 +249,55 @@ static bool is_weight(const Group *group, int i, int64_t axis_from_end)
     return (declared < 0 ? declared + weight->rank : declared) == axis;
 }
 
-static bool is_weighted_group(const Group *group, Form form)
+static const char *weighted_problem(const Group *group, Form form)
 {
     const Node *node = group->node;
-    if (!is_activation(group, 0) || !same_type(&group->inputs[0], &group->outputs[0]))
-        return false;
-    if (form == FORM_CONV)
-        return is_weight(group, 1, 0) && (node_in(node, 2) == NULL || bias_fits(group, 2));
+    if (!is_activation(group, 0))
+        return "its input comes from no DequantizeLinear with one constant scale";
+    if (!same_type(&group->inputs[0], &group->outputs[0]))
+        return "its input and output are quantized to different types";
+    int64_t axis = form == FORM_CONV ? 0 : form == FORM_GEMM && node_int(node, "transB", 0) != 0 ? 2 : 1;
+    if (!is_weight(group, 1, axis))
+        return "its weight is not 8-bit behind a DequantizeLinear, per tensor or per output channel";
     if (form == FORM_MATMUL)
-        return is_weight(group, 1, 1);
-    bool transposed = node_int(node, "transB", 0) != 0;
-    return is_weight(group, 1, transposed ? 2 : 1) && node_float(node, "beta", 1.0f) == 1.0f &&
-           (node_in(node, 2) == NULL || bias_fits(group, 2));
+        return NULL;
+    if (form == FORM_GEMM && node_float(node, "beta", 1.0f) != 1.0f)
+        return "beta is not 1";
+    if (node_in(node, 2) != NULL && !bias_fits(group, 2))
+        return "its bias is not int32 with the scale of input times weight";
+    return NULL;
 }
 
-static bool group_fits(const Group *group, Form form)
+static const char *group_problem(const Group *group, Form form)
 {
     const Node *node = group->node;
     switch (form) {
     case FORM_CONV:
     case FORM_MATMUL:
-    case FORM_GEMM: return is_weighted_group(group, form);
+    case FORM_GEMM: return weighted_problem(group, form);
     case FORM_BINARY:
     case FORM_UNARY:
     case FORM_CONCAT:
-        for (int i = 0; i < node->n_in; i++)
-            if (!is_activation(group, i) || !same_type(&group->inputs[i], &group->outputs[0]))
-                return false;
-        return true;
-    case FORM_SAME:
-        if (!is_activation(group, 0))
-            return false;
-        for (int i = 1; i < node->n_in; i++)
-            if (group->inputs[i].quantized != NULL)
-                return false;
-        for (int i = 0; i < node->n_out; i++)
-            if (!same_parameters(&group->inputs[0], &group->outputs[i]))
-                return false;
-        return !node_is(node, "Resize") || strcmp(node_string(node, "mode", "nearest"), "nearest") == 0;
+        for (int i = 0; i < node->n_in; i++) {
+            if (!is_activation(group, i))
+                return "an input comes from no DequantizeLinear with one constant scale";
+            if (!same_type(&group->inputs[i], &group->outputs[0]))
+                return "inputs and output are quantized to different types";
+        }
+        return NULL;
+    case FORM_SAME: break;
     }
-    return false;
+    if (!is_activation(group, 0))
+        return "its input comes from no DequantizeLinear with one constant scale";
+    for (int i = 1; i < node->n_in; i++)
+        if (group->inputs[i].quantized != NULL)
+            return "an input that is no data is quantized";
+    for (int i = 0; i < node->n_out; i++)
+        if (!same_parameters(&group->inputs[0], &group->outputs[i]))
+            return "it only moves data, but scale or zero point differ in front and behind";
+    if (node_is(node, "Resize") && strcmp(node_string(node, "mode", "nearest"), "nearest") != 0)
+        return "only nearest Resize works on integers";
+    return NULL;
 }
 
 /* ---- the integer node -------------------------------------------------------------------------------------------- */
@@ -376,24 +389,30 @@ static const IntegerOp *find_integer_op(const Node *node)
     return NULL;
 }
 
-void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, bool *covered)
+/* Finds the group around a node and gives its integer node; NULL with the reason in *ret_problem. */
+static Node *join_group(Arena *arena, const Node *node, const IntegerOp *op, bool *covered, const char **ret_problem)
+{
+    Group group = {.arena = arena, .node = node};
+    find_inputs(&group);
+    bool may_absorb = op->form == FORM_CONV || op->form == FORM_GEMM || op->form == FORM_BINARY;
+    *ret_problem = outputs_problem(&group, may_absorb);
+    if (*ret_problem == NULL)
+        *ret_problem = group_problem(&group, op->form);
+    Node *integer = *ret_problem == NULL ? make_integer_node(&group, op) : NULL;
+    if (integer == NULL)
+        return NULL;
+    for (int i = 0; i < node->n_out; i++)
+        covered[group.quantizers[i]->id] = true;
+    if (group.absorbed != NULL)
+        covered[group.absorbed->id] = true;
+    return integer;
+}
+
+void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, const char **problem, bool *covered)
 {
     for (const Node *node = graph->first; node != NULL; node = node->next) {
         const IntegerOp *op = find_integer_op(node);
-        if (op == NULL || covered[node->id])
-            continue;
-        Group group = {.arena = arena, .node = node};
-        find_inputs(&group);
-        bool may_absorb = op->form == FORM_CONV || op->form == FORM_GEMM || op->form == FORM_BINARY;
-        if (!find_outputs(&group, may_absorb) || !group_fits(&group, op->form))
-            continue;
-        Node *integer = make_integer_node(&group, op);
-        if (integer == NULL)
-            continue;
-        replacement[node->id] = integer;
-        for (int i = 0; i < node->n_out; i++)
-            covered[group.quantizers[i]->id] = true;
-        if (group.absorbed != NULL)
-            covered[group.absorbed->id] = true;
+        if (op != NULL && !covered[node->id])
+            replacement[node->id] = join_group(arena, node, op, covered, &problem[node->id]);
     }
 }

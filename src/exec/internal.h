@@ -25,6 +25,7 @@ typedef struct Step {
     const Node *node;      /* what runs: a node of the graph, or one made by integer.c for a DQ-op-Q group */
     const Node *shown;     /* the node of the graph it stands for */
     const OpDef *def;
+    const char *problem;   /* why it is no integer step, or NULL */
     int n_captured;        /* outer values read by inner graphs of the node */
     const Value **captured;
     int n_release;         /* values of this graph whose last reader this step is */
@@ -51,8 +52,9 @@ struct Plan {
     pthread_mutex_t cache_lock;
 };
 
-/* integer.c: for each node of `graph` that is the op of a DQ-op-Q group, replacement[node id] is the integer node that does
- * the work of the group (its Q included); covered[node id] is set for the Q nodes and absorbed activations. */
-void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, bool *covered);
+/* integer.c: for each node of `graph` that is the op of a DQ-op-Q group, replacement[node id] is the integer node that
+ * does the work of the group (its Q included); covered[node id] is set for the Q nodes and absorbed activations. For an op
+ * that has an integer form but no group around it, problem[node id] says why. */
+void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, const char **problem, bool *covered);
 
 #endif

@@ -10,6 +10,7 @@
 typedef struct Builder {
     Plan *plan;
     const Node **replacement; /* by node id */
+    const char **problem;     /* by node id */
     bool *covered;            /* by node id */
     bool *needed;             /* by value id */
     bool *read_later;         /* by value id, while walking backwards */
@@ -152,7 +153,7 @@ static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
     graph_plan->graph = graph;
     graph_plan->steps = arena_array(plan->arena, (size_t)graph->n_nodes, sizeof graph_plan->steps[0]);
     if (!plan->options.no_integer)
-        integer_groups(graph, plan->arena, builder->replacement, builder->covered);
+        integer_groups(graph, plan->arena, builder->replacement, builder->problem, builder->covered);
     int n = 0;
     for (const Node *node = graph->first; node != NULL; node = node->next) {
         if (builder->covered[node->id])
@@ -162,6 +163,7 @@ static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
         step->node = integer != NULL ? integer : node;
         step->shown = node;
         step->def = step->node->def;
+        step->problem = integer == NULL ? builder->problem[node->id] : NULL;
         step->cache_lock = &plan->cache_lock;
         TRY(plan_inner_graphs(builder, step));
     }
@@ -203,6 +205,7 @@ Status plan_new(const Model *model, const PlanOptions *options, Plan **ret)
     Builder builder = {
         .plan = plan,
         .replacement = arena_array(scratch, model->n_node_ids, sizeof(Node *)),
+        .problem = arena_array(scratch, model->n_node_ids, sizeof(char *)),
         .covered = arena_array(scratch, model->n_node_ids, sizeof(bool)),
         .needed = arena_array(scratch, model->n_ids, sizeof(bool)),
         .read_later = arena_array(scratch, model->n_ids, sizeof(bool)),
@@ -270,6 +273,16 @@ int plan_n_steps(const Plan *plan)
 const char *plan_step_op(const Plan *plan, int i)
 {
     return plan->main->steps[i].node->op_type;
+}
+
+bool plan_step_is_integer(const Plan *plan, int i)
+{
+    return plan->main->steps[i].node != plan->main->steps[i].shown;
+}
+
+const char *plan_step_problem(const Plan *plan, int i)
+{
+    return plan->main->steps[i].problem;
 }
 
 const Node *plan_step_node(const Plan *plan, int i)

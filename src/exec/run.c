@@ -32,6 +32,7 @@ struct Runner {
     Slot *slots; /* by value id */
     Buffer *free_buffers;
     Buffer *scratch_buffers; /* of the node at work */
+    Buffer *text_buffers;    /* strings made in this run: kept until the next */
     Arena *scratch;
     unsigned run;
 };
@@ -161,6 +162,17 @@ static Status host_scratch(EvalHost *host, size_t bytes, void **ret)
     TRY(get_buffer(runner, bytes, &buffer));
     buffer->next = runner->scratch_buffers;
     runner->scratch_buffers = buffer;
+    *ret = buffer->data;
+    return NULL;
+}
+
+static Status host_text(EvalHost *host, size_t bytes, void **ret)
+{
+    Runner *runner = (Runner *)host;
+    Buffer *buffer = NULL;
+    TRY(get_buffer(runner, bytes, &buffer));
+    buffer->next = runner->text_buffers;
+    runner->text_buffers = buffer;
     *ret = buffer->data;
     return NULL;
 }
@@ -357,6 +369,7 @@ Runner *runner_new(const Plan *plan, Team *team)
         .alloc = host_alloc,
         .alias = host_alias,
         .scratch = host_scratch,
+        .text = host_text,
         .cache_get = host_cache_get,
         .cache_put = host_cache_put,
         .is_constant = host_is_constant,
@@ -373,6 +386,11 @@ static void clear_all(Runner *runner)
 {
     for (uint32_t id = 0; id < runner->plan->model->n_ids; id++)
         clear_slot(runner, &runner->slots[id]);
+    while (runner->text_buffers != NULL) {
+        Buffer *buffer = runner->text_buffers;
+        runner->text_buffers = buffer->next;
+        drop_buffer(runner, buffer);
+    }
 }
 
 void runner_free(Runner *runner)
@@ -389,6 +407,10 @@ void runner_free(Runner *runner)
 static Status check_input(Runner *runner, const Value *value, const Tensor *tensor)
 {
     const Type *type = &value->type;
+    bool list = tensor->dtype == DT_LIST;
+    if ((type->kind == TYPE_TENSOR && list) || (type->kind == TYPE_SEQUENCE && (!list || tensor->rank != 1)))
+        return status_new(CODE_DATA, "input '%s' expects a %s, given a %s", value->name,
+                          type->kind == TYPE_TENSOR ? "tensor" : "sequence", list ? "sequence" : "tensor");
     if (type->kind != TYPE_TENSOR)
         return NULL;
     if (type->dtype != DT_UNDEFINED && type->dtype != tensor->dtype)

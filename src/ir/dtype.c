@@ -47,6 +47,8 @@ static DType row_of(DType dtype)
 
 const char *dtype_name(DType dtype)
 {
+    if (dtype == DT_LIST)
+        return "sequence";
     return rows[row_of(dtype)].name;
 }
 

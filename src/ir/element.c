@@ -145,7 +145,7 @@ static double small_from_raw(const SmallFloat *format, unsigned raw)
 static unsigned small_to_raw(const SmallFloat *format, double value)
 {
     if (isnan(value))
-        return format->nan < 0 ? 0 : (unsigned)format->nan;
+        return format->nan < 0 ? format->greatest : (unsigned)format->nan;
     unsigned sign = format->sign_bits == 0 ? 0 : 1u << (dtype_bits(format->dtype) - 1);
     double magnitude = format->sign_bits == 0 ? MAX(value, 0.0) : fabs(value);
     unsigned low = 0, high = format->greatest;
@@ -162,7 +162,7 @@ static unsigned small_to_raw(const SmallFloat *format, double value)
             low--;
     }
     bool zero_is_unsigned = format->nan == 0x80;
-    return value < 0 && !(zero_is_unsigned && low == 0) ? low | sign : low;
+    return signbit(value) && !(zero_is_unsigned && low == 0) ? low | sign : low;
 }
 
 /* ---- public ------------------------------------------------------------------------------------------------------ */

@@ -44,7 +44,8 @@ typedef enum DType {
     DT_FLOAT8E8M0 = 24,
     DT_UINT2 = 25,
     DT_INT2 = 26,
-    DT_LAST = DT_INT2
+    DT_LAST = DT_INT2,
+    DT_LIST = 27 /* never in a file: what a sequence or an empty optional is while it runs, see tensor_list_pack */
 } DType;
 
 const char *dtype_name(DType dtype);      /* as in ONNX's text syntax: "float", "int64", ...; "undefined" otherwise */
@@ -83,6 +84,13 @@ MUST_USE Status tensor_alloc(Tensor *ret, DType dtype, int rank, const int64_t *
 MUST_USE Status tensor_view(Tensor *ret, DType dtype, int rank, const int64_t *dims, void *data);
 MUST_USE Status tensor_copy(Tensor *ret, const Tensor *from); /* deep, owned (strings still point at their bytes) */
 void tensor_release(Tensor *tensor);                          /* frees owned data, zeroes the struct; NULL is fine */
+/* A sequence while it runs: rank 1, data is Tensor[count], the elements' data behind it in the same block. Strings still
+ * point at their bytes. An empty optional has rank 2 (0 x 0); one that holds something is what it holds. */
+#define LIST_NONE_RANK 2
+MUST_USE Status tensor_list_measure(const Tensor *elements, int64_t n, size_t *ret_bytes);
+void tensor_list_pack(const Tensor *elements, int64_t n, void *block);
+/* Gives an owned string tensor its own copy of its strings' bytes, in the block that tensor_release() frees. */
+MUST_USE Status tensor_own_text(Tensor *tensor);
 bool tensor_same_shape(const Tensor *a, const Tensor *b);
 bool tensor_equal(const Tensor *a, const Tensor *b);          /* dtype, shape and bytes */
 /* Element i of any numeric or bool tensor as double / int64 (floats truncate; saturating). */

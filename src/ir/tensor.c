@@ -9,8 +9,8 @@
 static bool measure_bytes(DType dtype, size_t count, size_t *ret)
 {
     size_t bits = (size_t)dtype_bits(dtype);
-    if (dtype == DT_STRING)
-        return size_mul(count, sizeof(TensorString), ret);
+    if (dtype == DT_STRING || dtype == DT_LIST)
+        return size_mul(count, dtype == DT_STRING ? sizeof(TensorString) : sizeof(Tensor), ret);
     if (bits >= 8)
         return size_mul(count, bits / 8, ret);
     size_t per_byte = 8 / bits;
@@ -20,7 +20,7 @@ static bool measure_bytes(DType dtype, size_t count, size_t *ret)
 
 Status tensor_measure(DType dtype, int rank, const int64_t *dims, int64_t *ret_count, size_t *ret_bytes)
 {
-    if (dtype != DT_STRING && dtype_bits(dtype) == 0)
+    if (dtype != DT_STRING && dtype != DT_LIST && dtype_bits(dtype) == 0)
         return status_new(CODE_MODEL, "element type %d of a tensor is not one of ONNX", (int)dtype);
     if (rank < 0 || rank > TENSOR_MAX_RANK)
         return status_new(CODE_MODEL, "a tensor of rank %d; up to %d is supported", rank, TENSOR_MAX_RANK);
@@ -75,9 +75,84 @@ Status tensor_view(Tensor *ret, DType dtype, int rank, const int64_t *dims, void
     return NULL;
 }
 
+/* Elements stand on 64 bytes, as memory_alloc() gives them. */
+static bool list_add(size_t *bytes, size_t more)
+{
+    size_t up = -more & 63;
+    return size_add(*bytes, more, bytes) && size_add(*bytes, up, bytes);
+}
+
+Status tensor_list_measure(const Tensor *elements, int64_t n, size_t *ret_bytes)
+{
+    size_t bytes = 0, head = 0;
+    bool fits = size_mul((size_t)n, sizeof(Tensor), &head) && list_add(&bytes, head);
+    for (int64_t i = 0; i < n && fits; i++) {
+        if (elements[i].dtype == DT_LIST)
+            return status_new(CODE_UNSUPPORTED, "a sequence of sequences is not supported");
+        fits = list_add(&bytes, elements[i].bytes);
+    }
+    if (!fits)
+        return status_new(CODE_MEMORY, "a sequence of %" PRId64 " elements is larger than memory", n);
+    *ret_bytes = bytes;
+    return NULL;
+}
+
+void tensor_list_pack(const Tensor *elements, int64_t n, void *block)
+{
+    Tensor *to = block;
+    size_t at = ((size_t)n * sizeof(Tensor) + 63) & ~(size_t)63;
+    for (int64_t i = 0; i < n; i++) {
+        to[i] = elements[i];
+        to[i].owned = false;
+        to[i].data = elements[i].bytes > 0 ? (char *)block + at : NULL;
+        if (elements[i].bytes > 0)
+            memcpy(to[i].data, elements[i].data, elements[i].bytes);
+        at += (elements[i].bytes + 63) & ~(size_t)63;
+    }
+}
+
+static Status list_copy(Tensor *ret, const Tensor *from)
+{
+    Tensor copy = *from;
+    TRY(tensor_list_measure(from->data, from->count, &copy.bytes));
+    TRY(memory_alloc(MAX(copy.bytes, 1), &copy.data));
+    copy.owned = true;
+    tensor_list_pack(from->data, from->count, copy.data);
+    *ret = copy;
+    return NULL;
+}
+
+Status tensor_own_text(Tensor *tensor)
+{
+    if (tensor->dtype != DT_STRING || tensor->count == 0)
+        return NULL;
+    const TensorString *from = tensor->data;
+    size_t all = tensor->bytes;
+    for (int64_t i = 0; i < tensor->count; i++)
+        if (!size_add(all, from[i].length, &all))
+            return status_new(CODE_MEMORY, "a string tensor is larger than memory");
+    void *block;
+    TRY(memory_alloc(all, &block));
+    TensorString *to = block;
+    char *text = (char *)block + tensor->bytes;
+    for (int64_t i = 0; i < tensor->count; i++) {
+        to[i] = (TensorString){text, from[i].length};
+        if (from[i].length > 0)
+            memcpy(text, from[i].data, from[i].length);
+        text += from[i].length;
+    }
+    if (tensor->owned)
+        memory_free(tensor->data);
+    tensor->data = block;
+    tensor->owned = true;
+    return NULL;
+}
+
 Status tensor_copy(Tensor *ret, const Tensor *from)
 {
     Tensor copy;
+    if (from->dtype == DT_LIST)
+        return list_copy(ret, from);
     TRY(tensor_alloc(&copy, from->dtype, from->rank, from->dims));
     if (copy.bytes > 0)
         memcpy(copy.data, from->data, copy.bytes);

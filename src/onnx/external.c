@@ -205,7 +205,7 @@ static void search_graph(void *context, Graph *graph)
     }
 }
 
-bool external_reads_from(const Model *model, const char *path)
+bool onnx_reads_from(const Model *model, const char *path)
 {
     Arena *arena = arena_new();
     const char *model_path = model->path == NULL ? "" : model->path;
@@ -214,4 +214,21 @@ bool external_reads_from(const Model *model, const char *path)
     map_free(search.seen);
     arena_free(arena);
     return search.found;
+}
+
+static void add_outside(void *context, Graph *graph)
+{
+    uint64_t *bytes = context;
+    for (int i = 0; i < graph->n_initializers; i++) {
+        const Onnx__TensorProto *proto = graph->initializers[i]->tensor_origin;
+        if (proto != NULL && proto->n_external_data > 0)
+            *bytes += graph->initializers[i]->constant->bytes;
+    }
+}
+
+uint64_t onnx_external_bytes(const Model *model)
+{
+    uint64_t bytes = 0;
+    graph_each(model->graph, add_outside, &bytes);
+    return bytes;
 }

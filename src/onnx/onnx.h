@@ -28,7 +28,13 @@ typedef struct SaveResult {
 MUST_USE Status onnx_save(const Model *model, const char *path, ExternalData external, SaveResult *ret);
 /* Serialises into memory (malloc'ed, caller frees); CODE_MODEL when it passes 2 GB. */
 MUST_USE Status onnx_save_memory(const Model *model, unsigned char **ret, size_t *ret_bytes);
+/* Whether weights of a loaded model stand in the file at `path`, so that writing there would destroy them; how many bytes of
+ * its weights stand in files beside it. */
+bool onnx_reads_from(const Model *model, const char *path);
+uint64_t onnx_external_bytes(const Model *model);
 /* One TensorProto (.pb): owned tensor; its name in `arena` when arena is given. */
 MUST_USE Status onnx_read_tensor(const char *path, Arena *arena, Tensor *ret, const char **ret_name);
+/* The same for a SequenceProto or OptionalProto, as the type of the value it is meant for says. */
+MUST_USE Status onnx_read_value(const char *path, TypeKind kind, Tensor *ret);
 
 #endif

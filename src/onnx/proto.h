@@ -47,8 +47,6 @@ typedef struct External External; /* the data files of one model, each mapped on
 External *external_new(Arena *arena, const char *model_path);
 /* The `bytes` bytes of a tensor whose data_location is external. They may stand at any address. */
 MUST_USE Status external_find(External *external, const Onnx__TensorProto *proto, size_t bytes, const void **ret);
-/* Whether a tensor of `graph` or of one inside it was read from the file at `path`. */
-bool external_reads_from(const Model *model, const char *path);
 
 /* ---- tensor_proto.c ---------------------------------------------------------------------------------------------- */
 

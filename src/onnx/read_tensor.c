@@ -1,33 +1,8 @@
-/* read_tensor.c - one TensorProto in a file of its own (.pb): test data and calibration samples.
+/* read_tensor.c - one TensorProto in a file of its own (.pb): test data and calibration samples. Sequences too.
  *
  *     input_0.pb ─ wire_check ─ unpack ─ tensor_from_proto ─ a Tensor that owns its data; the message is gone
  */
 #include "src/onnx/proto.h"
-
-#include <string.h>
-
-/* One block with the strings' bytes behind the strings, so that tensor_release() frees all. */
-static MUST_USE Status own_strings(Tensor *tensor)
-{
-    const TensorString *from = tensor->data;
-    size_t all = tensor->bytes;
-    for (int64_t i = 0; i < tensor->count; i++)
-        if (!size_add(all, from[i].length, &all))
-            return status_new(CODE_MEMORY, "a string tensor is larger than memory");
-    void *block;
-    TRY(memory_alloc(all, &block));
-    TensorString *to = block;
-    char *text = (char *)block + tensor->bytes;
-    for (int64_t i = 0; i < tensor->count; i++) {
-        to[i] = (TensorString){text, from[i].length};
-        if (from[i].length > 0)
-            memcpy(text, from[i].data, from[i].length);
-        text += from[i].length;
-    }
-    tensor->data = block;
-    tensor->owned = true;
-    return NULL;
-}
 
 static MUST_USE Status copy_out(Arena *scratch, const Onnx__TensorProto *proto, Arena *arena, Tensor *ret,
                                 const char **ret_name)
@@ -38,7 +13,7 @@ static MUST_USE Status copy_out(Arena *scratch, const Onnx__TensorProto *proto, 
                           proto->has_data_type ? "fields that a tensor has not" : "no data type");
     TRY(tensor_from_proto(scratch, proto, NULL, &tensor));
     if (tensor->dtype == DT_STRING) {
-        TRY(own_strings(tensor));
+        TRY(tensor_own_text(tensor));
         *ret = *tensor;
     } else {
         TRY(tensor_copy(ret, tensor));
@@ -70,6 +45,54 @@ Status onnx_read_tensor(const char *path, Arena *arena, Tensor *ret, const char 
     FileMap map;
     TRY(file_map(path, CODE_MODEL, &map));
     Status status = read_file(&map, arena, ret, ret_name);
+    file_unmap(&map);
+    return status_prefix(status, "%s", path);
+}
+
+/* ---- sequences and optionals ------------------------------------------------------------------------------------- */
+
+static MUST_USE Status copy_sequence(Arena *scratch, const Onnx__SequenceProto *proto, Tensor *ret)
+{
+    if (proto->n_sequence_values > 0 || proto->n_sparse_tensor_values > 0)
+        return status_new(CODE_UNSUPPORTED, "only sequences of dense tensors can be read");
+    int64_t n = (int64_t)proto->n_tensor_values;
+    Tensor *elements = arena_array(scratch, proto->n_tensor_values, sizeof *elements);
+    Tensor list;
+    for (int64_t i = 0; i < n; i++) {
+        Tensor *element;
+        TRY(tensor_from_proto(scratch, proto->tensor_values[i], NULL, &element));
+        if (element->dtype == DT_STRING)
+            return status_new(CODE_UNSUPPORTED, "sequences of strings cannot be read");
+        elements[i] = *element;
+    }
+    TRY(tensor_view(&list, DT_LIST, 1, &n, elements));
+    return tensor_copy(ret, &list);
+}
+
+static MUST_USE Status copy_optional(Arena *scratch, const Onnx__OptionalProto *proto, Tensor *ret)
+{
+    if (proto->sequence_value != NULL)
+        return copy_sequence(scratch, proto->sequence_value, ret);
+    if (proto->tensor_value != NULL)
+        return copy_out(scratch, proto->tensor_value, NULL, ret, NULL);
+    return tensor_view(ret, DT_LIST, LIST_NONE_RANK, (int64_t[]){0, 0}, NULL);
+}
+
+Status onnx_read_value(const char *path, TypeKind kind, Tensor *ret)
+{
+    if (kind != TYPE_SEQUENCE && kind != TYPE_OPTIONAL)
+        return onnx_read_tensor(path, NULL, ret, NULL);
+    const ProtobufCMessageDescriptor *descriptor =
+        kind == TYPE_SEQUENCE ? &onnx__sequence_proto__descriptor : &onnx__optional_proto__descriptor;
+    FileMap map;
+    void *message = NULL;
+    TRY(file_map(path, CODE_MODEL, &map));
+    Arena *scratch = arena_new();
+    Status status = proto_unpack(descriptor, map.data, map.size, &message);
+    if (status == NULL)
+        status = kind == TYPE_SEQUENCE ? copy_sequence(scratch, message, ret) : copy_optional(scratch, message, ret);
+    arena_free(scratch);
+    proto_free(message);
     file_unmap(&map);
     return status_prefix(status, "%s", path);
 }

@@ -98,7 +98,7 @@ static MUST_USE Status write_placed(const Builder *builder, AtomicFile *file)
 static MUST_USE Status write_data(const Builder *builder, const Model *model, const char *path, AtomicFile **ret)
 {
     AtomicFile *file;
-    if (external_reads_from(model, path))
+    if (onnx_reads_from(model, path))
         return status_new(CODE_WRITE, "'%s' holds weights of the input model and would be overwritten; write to "
                           "another folder", path);
     TRY(atomic_open(path, &file));

@@ -55,6 +55,15 @@ static Status wide_scratch(EvalHost *host, size_t bytes, void **ret)
     return eval_scratch(((WideHost *)host)->outer, bytes, ret);
 }
 
+static Status wide_text(EvalHost *host, size_t bytes, void **ret)
+{
+    char *text;
+
+    TRY(eval_text(((WideHost *)host)->outer, bytes, &text));
+    *ret = text;
+    return NULL;
+}
+
 /* An output is narrowed to the type of the first floating input, unless the model says that it is float. */
 static DType narrow_dtype(const EvalCtx *ctx, int i)
 {
@@ -76,7 +85,7 @@ static Status eval_widened(EvalCtx *ctx)
     const Tensor **in = arena_array(ctx->scratch, (size_t)MAX(ctx->n_in, 1), sizeof *in);
     Tensor *out = arena_array(ctx->scratch, (size_t)MAX(ctx->n_out, 1), sizeof *out);
 
-    wide.host = (EvalHost){.alloc = wide_alloc, .scratch = wide_scratch};
+    wide.host = (EvalHost){.alloc = wide_alloc, .scratch = wide_scratch, .text = wide_text};
     for (int i = 0; i < ctx->n_in; i++) {
         void *data;
         in[i] = ctx->in[i];
@@ -130,25 +139,74 @@ Status eval_output_alias(EvalCtx *ctx, int i, const Tensor *from, int rank, cons
 {
     bool done = false;
     int64_t count;
-    size_t bytes;
 
     if (i >= ctx->n_out)
         return eval_error(ctx, CODE_MODEL, "output %d is beyond the last", i);
-    TRY(tensor_measure(from->dtype, rank, dims, &count, &bytes));
+    TRY(tensor_measure(from->dtype, rank, dims, &count, NULL));
     if (count != from->count)
         return eval_error(ctx, CODE_MODEL, "%lld elements cannot become %lld", (long long)from->count,
                           (long long)count);
     if (ctx->host->alias != NULL)
         TRY(ctx->host->alias(ctx->host, ctx, i, from, &done));
     if (!done) {
+        if (from->dtype == DT_LIST)
+            return eval_output_copy(ctx, i, from);
         TRY(eval_output(ctx, i, from->dtype, rank, dims));
         if (from->bytes > 0)
             memcpy(ctx->out[i].data, from->data, from->bytes);
         return NULL;
     }
-    ctx->out[i] = (Tensor){.dtype = from->dtype, .rank = rank, .count = count, .bytes = bytes, .data = from->data};
+    ctx->out[i] = (Tensor){.dtype = from->dtype, .rank = rank, .count = count,
+                            .bytes = from->bytes, .data = from->data};
     for (int k = 0; k < rank; k++)
         ctx->out[i].dims[k] = dims[k];
+    return NULL;
+}
+
+/* Lists are measured with their elements: `bytes` of their tensor is that of the block. */
+static Status output_list(EvalCtx *ctx, int i, int rank, const Tensor *elements, int64_t n)
+{
+    Tensor list = {.dtype = DT_LIST, .rank = rank, .count = n};
+
+    if (i >= ctx->n_out)
+        return eval_error(ctx, CODE_MODEL, "output %d is beyond the last", i);
+    list.dims[0] = n;
+    TRY(tensor_list_measure(elements, n, &list.bytes));
+    TRY(ctx->host->alloc(ctx->host, ctx, i, list.bytes, &list.data));
+    tensor_list_pack(elements, n, list.data);
+    ctx->out[i] = list;
+    return NULL;
+}
+
+Status eval_output_list(EvalCtx *ctx, int i, const Tensor *elements, int64_t n)
+{
+    return output_list(ctx, i, 1, elements, n);
+}
+
+Status eval_output_none(EvalCtx *ctx, int i)
+{
+    return output_list(ctx, i, LIST_NONE_RANK, NULL, 0);
+}
+
+Status eval_output_copy(EvalCtx *ctx, int i, const Tensor *from)
+{
+    if (from->dtype == DT_LIST)
+        return output_list(ctx, i, from->rank, from->data, from->count);
+    TRY(eval_output(ctx, i, from->dtype, from->rank, from->dims));
+    if (from->bytes > 0)
+        memcpy(ctx->out[i].data, from->data, from->bytes);
+    return NULL;
+}
+
+Status eval_text(EvalCtx *ctx, size_t bytes, char **ret)
+{
+    void *text = NULL;
+
+    if (ctx->host->text != NULL)
+        TRY(ctx->host->text(ctx->host, MAX(bytes, 1), &text));
+    else
+        TRY(eval_scratch(ctx, bytes, &text));
+    *ret = text;
     return NULL;
 }
 
@@ -360,6 +418,10 @@ Status op_eval(EvalCtx *ctx)
     for (int i = 0; i < def->min_in; i++)
         if (eval_in(ctx, i) == NULL)
             return eval_error(ctx, CODE_MODEL, "input %d is missing", i);
+    for (int i = 0; i < ctx->n_in && !def->lists; i++)
+        if (ctx->in[i] != NULL && ctx->in[i]->dtype == DT_LIST)
+            return eval_error(ctx, CODE_MODEL, "input %d is a sequence or an optional, which %s does not take", i,
+                              def->type);
     for (const OpImpl *impl = ctx->reference ? NULL : def->impls; impl != NULL && impl->name != NULL; impl++)
         if (impl->accepts(ctx))
             return impl->eval(ctx);
@@ -413,6 +475,10 @@ Status op_eval_alone(const Node *node, const Tensor *const *in, int n_in, Tensor
 
     for (int i = 0; i < n_out; i++) {
         out[i].owned = out[i].data != NULL;
+        if (status == NULL) /* the text of strings would go with the scratch */
+            status = tensor_own_text(&out[i]);
+    }
+    for (int i = 0; i < n_out; i++) {
         if (status == NULL)
             ret_out[i] = out[i];
         else

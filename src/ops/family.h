@@ -20,7 +20,7 @@
 #define FAMILY_NUMBERS(X, ...) FAMILY_FLOATS(X, __VA_ARGS__) FAMILY_INTEGERS(X, __VA_ARGS__)
 /* A row of a table of functions, one a dtype: FAMILY_ENTRY(FLOAT, float, add) is [DT_FLOAT] = add_FLOAT. */
 #define FAMILY_ENTRY(suffix, T, name) [DT_##suffix] = name##_##suffix,
-#define FAMILY_DTYPES (DT_LAST + 1)
+#define FAMILY_DTYPES (DT_LIST + 1)
 
 /* ---- infer.c ----------------------------------------------------------------------------------------------------- */
 
@@ -90,6 +90,12 @@ void broadcast_run(const Broadcast *plan, const Tensor *const *in, void *out, si
 /* Advances `index` over dims (row-major); false when it wraps. */
 bool odometer_next(int rank, const int64_t *dims, int64_t *index);
 
+/* ---- op_cast.c --------------------------------------------------------------------------------------------------- */
+
+/* Element i of a float8 or float4 tensor: rounded half to even; beyond the greatest, that or, without `saturate`, the
+ * infinity or NaN of the type. */
+void cast_set_small_float(Tensor *to, int64_t i, double value, bool saturate);
+
 /* ---- op_elementwise_binary.c ------------------------------------------------------------------------------------- */
 
 /* The row of a reduction named add, mul, max or min; NULL when the name or the dtype has none. */
@@ -100,6 +106,12 @@ BroadcastRow reduction_row(const char *name, DType dtype);
 typedef void (*UnaryRow)(int64_t n, const void *in, void *out);
 /* Output 0 has the shape of input 0; out DT_UNDEFINED: its dtype too. rows[FAMILY_DTYPES] by the input's dtype. */
 MUST_USE Status eval_unary(EvalCtx *ctx, const UnaryRow *rows, DType out);
+
+/* ---- cast_text.c ------------------------------------------------------------------------------------------------- */
+
+/* Output 0 is input 0 as strings; is the numbers that its strings say. */
+MUST_USE Status cast_to_text(EvalCtx *ctx);
+MUST_USE Status cast_from_text(EvalCtx *ctx, DType to);
 
 /* ---- common quantization rules ----------------------------------------------------------------------------------- */
 

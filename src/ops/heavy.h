@@ -95,6 +95,12 @@ MUST_USE Status pool_infer(Node *node);
 MUST_USE Status pool_infer_global(Node *node);
 MUST_USE Status pool_window(const EvalCtx *ctx, const Tensor *x, Window *ret);
 
+/* ---- op_norm.c, shared with op_rms_norm.c ------------------------------------------------------------------------- */
+
+/* Input i (scale, bias) broadcast against input 0 normalized over its axes from `axis` on: row r takes its n floats at
+ * *ret + r * *ret_step, which is 0 when all rows take the same. */
+MUST_USE Status norm_parameter(EvalCtx *ctx, int i, int axis, const float **ret, int64_t *ret_step);
+
 /* ---- op_matmul.c, shared with op_qmatmul.c ----------------------------------------------------------------------- */
 
 /* numpy's matmul of two tensors: batches of (m, k) x (k, n). */
@@ -109,6 +115,7 @@ typedef struct MatmulPlan {
 } MatmulPlan;
 MUST_USE Status matmul_plan(EvalCtx *ctx, const Tensor *a, const Tensor *b, MatmulPlan *ret);
 MUST_USE Status matmul_infer(Node *node, int a, int b, DType dtype);
+MUST_USE Status matmul_infer_shapes(Node *node, Shape left, Shape right, DType dtype);
 /* The same for oneDNN; false when it has too many axes. */
 MUST_USE bool matmul_fast_shape(const MatmulPlan *plan, FastMatmulShape *ret);
 

@@ -77,6 +77,6 @@ bool op_is_weighted(const Node *node)
 {
     for (size_t i = 0; i < COUNT_OF(weighted_ops); i++)
         if (node_is(node, weighted_ops[i].op_type))
-            return node_constant(node, 1) != NULL;
+            return node_constant(node, 1) != NULL || (node_is(node, "MatMul") && node_constant(node, 0) != NULL);
     return false;
 }

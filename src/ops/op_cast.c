@@ -1,9 +1,10 @@
-/* op_cast.c - Cast and CastLike between numeric types and bool.
+/* op_cast.c - Cast and CastLike between numeric types and bool; strings are in cast_text.c.
  *
  *     from ── chunk of double (floats) or int64 (integers, bool) ── to
  *
  * A float becomes an integer by truncation, out of range by saturating at 64 bits and then wrapping to the width; a NaN
- * becomes 0. Integers wrap. Float8 saturates unless `saturate` is 0.
+ * becomes 0. Integers wrap. Float8 saturates unless `saturate` is 0; float8e8m0 is a power of two, rounded as
+ * `round_mode` says; float4e2m1 always saturates.
  */
 #include <math.h>
 #include <string.h>
@@ -11,6 +12,13 @@
 #include "src/ops/family.h"
 
 enum { CHUNK = 512 };
+
+/* What the attributes say of the small floats. */
+typedef enum RoundMode { ROUND_UP, ROUND_DOWN, ROUND_NEAREST } RoundMode;
+typedef struct CastRule {
+    bool saturate;
+    RoundMode round;
+} CastRule;
 
 typedef void (*ReadReal)(const void *from, int64_t n, double *to);
 typedef void (*ReadWhole)(const void *from, int64_t n, int64_t *to);
@@ -82,17 +90,82 @@ static const WriteWhole write_whole[FAMILY_DTYPES] = {
     [DT_BOOL] = write_whole_BOOL,
 };
 
-/* Types of fewer than 8 bits and float8: one element at a time. A float goes through truncation when the target is an
- * integer, since tensor_set() rounds. */
-static void cast_slowly(const Tensor *from, Tensor *to)
+/* Whether a value rounds to a float8 beyond the greatest one: more than half a step above it, or at the half when the
+ * greatest code is odd. */
+static bool beyond_float8(DType dtype, double value)
 {
-    for (int64_t i = 0; i < from->count; i++) {
-        double x = tensor_get(from, i);
-        tensor_set(to, i, dtype_is_integer(to->dtype) && x == x ? trunc(x) : x);
+    double magnitude = fabs(value);
+
+    switch (dtype) {
+    case DT_FLOAT8E4M3FN:
+        return magnitude > 464;
+    case DT_FLOAT8E4M3FNUZ:
+        return magnitude >= 248;
+    case DT_FLOAT8E5M2:
+    case DT_FLOAT8E5M2FNUZ:
+        return magnitude >= 61440;
+    default:
+        return false;
     }
 }
 
-static void cast_elements(const Tensor *from, Tensor *to)
+void cast_set_small_float(Tensor *to, int64_t i, double value, bool saturate)
+{
+    if (saturate || !beyond_float8(to->dtype, value)) {
+        tensor_set(to, i, value);
+        return;
+    }
+    tensor_set(to, i, (double)NAN);
+    if (to->dtype == DT_FLOAT8E5M2)
+        ((uint8_t *)to->data)[i] = signbit(value) ? 0xfc : 0x7c; /* it has infinities */
+    else if (to->dtype == DT_FLOAT8E4M3FN && signbit(value))
+        ((uint8_t *)to->data)[i] = 0xff;
+}
+
+/* The exponent of a power of two, as code of float8e8m0: 2^(code - 127). */
+static uint8_t power_code(double value, const CastRule *rule)
+{
+    int exponent;
+    double part;
+
+    if (value != value || value < 0)
+        return 0xff;
+    if (value == 0)
+        return 0;
+    if (isinf(value))
+        return rule->saturate ? 0xfe : 0xff;
+    part = frexp(value, &exponent); /* value = part * 2^exponent, part in [1/2, 1) */
+    exponent--;
+    if (rule->round == ROUND_UP ? part > 0.5 : rule->round == ROUND_NEAREST && part >= 0.75)
+        exponent++;
+    if (exponent > 127)
+        return rule->saturate ? 0xfe : 0xff;
+    return (uint8_t)MAX(exponent + 127, 0);
+}
+
+/* Types of fewer than 8 bits and float8: one element at a time. Small integers wrap to their bits; a float is rounded
+ * half to even on the way there, as the specification has it for them alone. */
+static void cast_slowly(const Tensor *from, Tensor *to, const CastRule *rule)
+{
+    int bits = dtype_bits(to->dtype);
+    bool is_signed = to->dtype == DT_INT4 || to->dtype == DT_INT2;
+
+    for (int64_t i = 0; i < from->count; i++) {
+        if (to->dtype == DT_FLOAT8E8M0) {
+            ((uint8_t *)to->data)[i] = power_code(tensor_get(from, i), rule);
+        } else if (bits < 8 && dtype_is_integer(to->dtype)) {
+            bool real = !dtype_is_integer(from->dtype) && from->dtype != DT_BOOL;
+            int64_t whole = real ? truncated(rint(tensor_get(from, i))) : tensor_get_int(from, i);
+            int64_t low = (int64_t)((uint64_t)whole & ((1u << bits) - 1));
+            tensor_set(to, i, (double)(is_signed && low >> (bits - 1) != 0 ? low - (1 << bits) : low));
+        } else {
+            double x = tensor_get(from, i);
+            cast_set_small_float(to, i, dtype_is_integer(to->dtype) && x == x ? trunc(x) : x, rule->saturate);
+        }
+    }
+}
+
+static void cast_elements(const Tensor *from, Tensor *to, const CastRule *rule)
 {
     bool unsigned_to_real = from->dtype == DT_UINT64 && dtype_is_float(to->dtype);
     ReadReal real = unsigned_to_real ? read_real_UINT64 : read_real[from->dtype];
@@ -104,7 +177,7 @@ static void cast_elements(const Tensor *from, Tensor *to)
     } chunk;
 
     if ((real == NULL && whole == NULL) || write_real[to->dtype] == NULL) {
-        cast_slowly(from, to);
+        cast_slowly(from, to, rule);
         return;
     }
     for (int64_t i = 0; i < from->count; i += CHUNK) {
@@ -121,19 +194,38 @@ static void cast_elements(const Tensor *from, Tensor *to)
     }
 }
 
+static Status read_round_mode(const EvalCtx *ctx, RoundMode *ret)
+{
+    static const char *const modes[] = {"up", "down", "nearest"};
+    const char *mode = node_string(ctx->node, "round_mode", "up");
+
+    for (size_t i = 0; i < COUNT_OF(modes); i++)
+        if (strcmp(mode, modes[i]) == 0) {
+            *ret = (RoundMode)i;
+            return NULL;
+        }
+    return eval_error(ctx, CODE_MODEL, "attribute 'round_mode' is '%s', expected up, down or nearest", mode);
+}
+
 static Status eval_cast_to(EvalCtx *ctx, DType to)
 {
     const Tensor *x = ctx->in[0];
+    CastRule rule = {.saturate = node_int(ctx->node, "saturate", 1) != 0};
 
+    TRY(read_round_mode(ctx, &rule.round));
     if (to <= DT_UNDEFINED || to > DT_LAST)
         return eval_error(ctx, CODE_MODEL, "there is no type %d to cast to", (int)to);
     if (x->dtype == to)
         return eval_output_alias(ctx, 0, x, x->rank, x->dims);
+    if (to == DT_STRING)
+        return cast_to_text(ctx);
+    if (x->dtype == DT_STRING)
+        return cast_from_text(ctx, to);
     if (dtype_bits(x->dtype) == 0 || dtype_bits(to) == 0 || dtype_bits(x->dtype) > 64 || dtype_bits(to) > 64 ||
         to == DT_COMPLEX64 || x->dtype == DT_COMPLEX64)
         return eval_error(ctx, CODE_UNSUPPORTED, "cannot cast %s to %s", dtype_name(x->dtype), dtype_name(to));
     TRY(eval_output(ctx, 0, to, x->rank, x->dims));
-    cast_elements(x, &ctx->out[0]);
+    cast_elements(x, &ctx->out[0], &rule);
     return NULL;
 }
 

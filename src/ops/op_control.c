@@ -9,7 +9,7 @@
 
 #include "src/ops/family.h"
 
-#define LOOP_LIMIT (INT64_C(1) << 24) /* iterations of a Loop without an end of its own */
+#define LOOP_LIMIT (INT64_C(1) << 20) /* iterations of a Loop: more is taken for one that does not end */
 
 static Status inner_graph(const Node *node, const char *name, Graph **ret)
 {
@@ -82,10 +82,7 @@ static Status copy_to_output(EvalCtx *ctx, int i, const Tensor *from)
 {
     if (!eval_wants(ctx, i))
         return NULL;
-    TRY(eval_output(ctx, i, from->dtype, from->rank, from->dims));
-    if (from->bytes > 0)
-        memcpy(ctx->out[i].data, from->data, from->bytes);
-    return NULL;
+    return eval_output_copy(ctx, i, from);
 }
 
 static void release_all(Tensor *tensors, int n)
@@ -153,7 +150,7 @@ static Status stack_push(const EvalCtx *ctx, Stack *stack, const Tensor *item)
     }
     for (int i = 0; same && i < item->rank; i++)
         same = stack->dims[i] == item->dims[i];
-    if (!same || item->rank >= TENSOR_MAX_RANK)
+    if (!same || item->rank >= TENSOR_MAX_RANK || item->dtype == DT_LIST)
         return eval_error(ctx, CODE_MODEL, "a scan output changes its shape from iteration to iteration");
     if (!size_mul((size_t)stack->n, stack->item_bytes, &used) || !size_add(used, stack->item_bytes, &need))
         return eval_error(ctx, CODE_MEMORY, "a scan output is too large");
@@ -308,16 +305,16 @@ static Status infer_loop(Node *node)
     return NULL;
 }
 
-static Status run_loop(EvalCtx *ctx, const Graph *body, Carried *carried, int64_t limit, bool limited,
-                       int64_t condition)
+static Status run_loop(EvalCtx *ctx, const Graph *body, Carried *carried, int64_t limit, int64_t condition)
 {
     for (int64_t k = 0; k < limit && condition != 0; k++) {
         uint8_t go_on = 1;
         int64_t iteration = k;
         Status status;
         TRY(interrupt_check());
-        if (!limited && k == LOOP_LIMIT)
-            return eval_error(ctx, CODE_MODEL, "has not ended after %lld iterations", (long long)LOOP_LIMIT);
+        if (k == LOOP_LIMIT)
+            return eval_error(ctx, CODE_MODEL, "has not ended after %lld iterations, the most that are run",
+                              (long long)LOOP_LIMIT);
         TRY(tensor_view(&carried->inputs[0], DT_INT64, 0, NULL, &iteration));
         TRY(tensor_view(&carried->inputs[1], DT_BOOL, 0, NULL, &go_on));
         for (int i = 0; i < carried->n_state; i++)
@@ -351,7 +348,7 @@ static Status eval_loop(EvalCtx *ctx)
         if (eval_in(ctx, i + 2) == NULL)
             return eval_error(ctx, CODE_MODEL, "input %d is missing", i + 2);
     carried = carried_new(ctx, body, 2, n_state, ctx->n_out - n_state);
-    status = run_loop(ctx, body, &carried, limit, trips != NULL, condition);
+    status = run_loop(ctx, body, &carried, limit, condition);
     for (int i = 0; i < n_state && status == NULL; i++)
         status = copy_to_output(ctx, i, carried.state[i]);
     for (int i = 0; i < carried.n_stacks && status == NULL; i++)
@@ -562,14 +559,15 @@ static const AttrSpec scan_attrs[] = {
 const OpDef op_if = {
     .type = "If", .domain = "", .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25}, .min_in = 1, .max_in = 1, .min_out = 1,
     .max_out = OP_VARIADIC, .attrs = if_attrs, .infer = infer_if, .eval = eval_if, .quant = RULE_FLOAT,
+    .lists = true,
 };
 const OpDef op_loop = {
     .type = "Loop", .domain = "", .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25}, .min_in = 0, .max_in = OP_VARIADIC,
     .min_out = 1, .max_out = OP_VARIADIC, .attrs = loop_attrs, .infer = infer_loop, .eval = eval_loop,
-    .quant = RULE_FLOAT,
+    .quant = RULE_FLOAT, .lists = true,
 };
 const OpDef op_scan = {
     .type = "Scan", .domain = "", .versions = {8, 9, 11, 16, 19, 21, 23, 24, 25}, .min_in = 0, .max_in = OP_VARIADIC,
     .min_out = 1, .max_out = OP_VARIADIC, .attrs = scan_attrs, .infer = infer_scan, .eval = eval_scan,
-    .quant = RULE_FLOAT,
+    .quant = RULE_FLOAT, .lists = true,
 };

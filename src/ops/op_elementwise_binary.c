@@ -135,19 +135,60 @@ FAMILY_INTEGERS(POW_WHOLE_ROW, pow_whole)
 static BinaryTable pow_real_rows = {FAMILY_NUMBERS(FAMILY_ENTRY, pow_real)};
 static BinaryTable pow_whole_rows = {FAMILY_INTEGERS(FAMILY_ENTRY, pow_whole)};
 
+/* ---- before opset 7 ---------------------------------------------------------------------------------------------- */
+
+static bool is_legacy(const Node *node)
+{
+    return node->opset > 0 && node->opset < 7 && node->domain[0] == '\0';
+}
+
+static Status check_legacy(const Node *node)
+{
+    if (!is_legacy(node) && node->n_attrs > 0)
+        return node_error(node, CODE_MODEL, "attribute '%s' is not one that %s has since opset 7", node->attrs[0].name,
+                          node->op_type);
+    return NULL;
+}
+
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
+
+/* Before opset 7 the second input stands at `axis` of the first, the last axes when that is absent; the slope of PRelu at
+ * the channels. From then on both are numpy's. */
+static Status read_pair(EvalCtx *ctx, const Tensor *in[2], Tensor *view)
+{
+    const Tensor *a = ctx->in[0], *b = ctx->in[1];
+    int64_t dims[TENSOR_MAX_RANK] = {0};
+
+    in[0] = a;
+    in[1] = b;
+    if (ctx->node == NULL || !is_legacy(ctx->node) || b->rank >= a->rank || b->rank == 0)
+        return NULL;
+    int64_t axis = node_is(ctx->node, "PRelu") ? b->count > 1 : node_int(ctx->node, "axis", a->rank - b->rank);
+    axis += axis < 0 ? a->rank : 0;
+    if (axis < 0 || axis + b->rank > a->rank)
+        return eval_error(ctx, CODE_MODEL, "axis %lld leaves no room for %s in %s", (long long)axis,
+                          tensor_shape_text(ctx->scratch, b), tensor_shape_text(ctx->scratch, a));
+    for (int i = 0; i < a->rank - (int)axis; i++)
+        dims[i] = i < b->rank ? b->dims[i] : 1;
+    TRY(tensor_view(view, b->dtype, a->rank - (int)axis, dims, b->data));
+    in[1] = view;
+    return NULL;
+}
 
 static Status eval_pair(EvalCtx *ctx, const BroadcastRow *rows)
 {
     Broadcast plan;
+    const Tensor *in[2];
+    Tensor view;
     DType dtype = ctx->in[0]->dtype;
 
     TRY(eval_require_same_dtype(ctx, 0, 1));
     if (rows[dtype] == NULL)
         return eval_bad_dtype(ctx, 0);
-    TRY(broadcast_plan(ctx, ctx->in, 2, &plan));
+    TRY(read_pair(ctx, in, &view));
+    TRY(broadcast_plan(ctx, in, 2, &plan));
     TRY(eval_output(ctx, 0, dtype, plan.out_rank, plan.out_dims));
-    broadcast_run(&plan, ctx->in, ctx->out[0].data, (size_t)dtype_bits(dtype) / 8, rows[dtype]);
+    broadcast_run(&plan, in, ctx->out[0].data, (size_t)dtype_bits(dtype) / 8, rows[dtype]);
     return NULL;
 }
 
@@ -199,12 +240,14 @@ static Status eval_pow(EvalCtx *ctx)
     DType base = ctx->in[0]->dtype, exponent = ctx->in[1]->dtype;
     bool whole = dtype_is_integer(base) && dtype_is_integer(exponent);
     const BroadcastRow *rows = whole ? pow_whole_rows : pow_real_rows;
-    const Tensor *in[2] = {ctx->in[0], NULL};
+    const Tensor *in[2];
+    Tensor view;
     Broadcast plan;
 
     if (rows[base] == NULL)
         return eval_bad_dtype(ctx, 0);
-    TRY(eval_converted(ctx, ctx->in[1], whole ? DT_INT64 : base == DT_FLOAT ? DT_FLOAT : DT_DOUBLE, &in[1]));
+    TRY(read_pair(ctx, in, &view));
+    TRY(eval_converted(ctx, in[1], whole ? DT_INT64 : base == DT_FLOAT ? DT_FLOAT : DT_DOUBLE, &in[1]));
     TRY(broadcast_plan(ctx, in, 2, &plan));
     TRY(eval_output(ctx, 0, base, plan.out_rank, plan.out_dims));
     broadcast_run(&plan, in, ctx->out[0].data, (size_t)dtype_bits(base) / 8, rows[base]);
@@ -214,12 +257,15 @@ static Status eval_pow(EvalCtx *ctx)
 static Status eval_prelu(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0];
+    const Tensor *in[2];
+    Tensor view;
     Broadcast plan;
 
     TRY(eval_require_same_dtype(ctx, 0, 1));
     if (prelu_rows[x->dtype] == NULL)
         return eval_bad_dtype(ctx, 0);
-    TRY(broadcast_plan(ctx, ctx->in, 2, &plan));
+    TRY(read_pair(ctx, in, &view));
+    TRY(broadcast_plan(ctx, in, 2, &plan));
     if (plan.out_rank != x->rank || count_of(plan.out_dims, 0, plan.out_rank) != x->count)
         return eval_error(ctx, CODE_MODEL, "slope %s does not broadcast to %s",
                           tensor_shape_text(ctx->scratch, ctx->in[1]), tensor_shape_text(ctx->scratch, x));
@@ -372,6 +418,9 @@ static Status infer_arithmetic(Node *node, char op)
     DType dtype = infer_dtype(node, 0);
     int n_a, n_b, n;
 
+    TRY(check_legacy(node));
+    if (is_legacy(node))
+        return infer_same_as_input(node);
     TRY(infer_broadcast(node));
     if (dtype != DT_INT64 && dtype != DT_INT32 && dtype != DT_FLOAT)
         return NULL;
@@ -412,45 +461,60 @@ static Status infer_div(Node *node)
     return infer_arithmetic(node, '/');
 }
 
+static Status infer_pow(Node *node)
+{
+    TRY(check_legacy(node));
+    return is_legacy(node) ? infer_same_as_input(node) : infer_broadcast(node);
+}
+
 static Status infer_prelu(Node *node)
 {
     Shape x = infer_shape(node, 0);
 
+    TRY(check_legacy(node));
+    if (is_legacy(node))
+        return infer_same_as_input(node);
     TRY(infer_broadcast(node));
     infer_output(node, 0, infer_dtype(node, 0), &x);
     return NULL;
 }
 
+static const AttrSpec legacy_attrs[] = {
+    {"axis", ATTR_INT, false},
+    {"broadcast", ATTR_INT, false},
+    {"consumed_inputs", ATTR_INTS, false},
+    {NULL, ATTR_UNDEFINED, false},
+};
 static const AttrSpec mod_attrs[] = {{"fmod", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec bit_shift_attrs[] = {{"direction", ATTR_STRING, true}, {NULL, ATTR_UNDEFINED, false}};
 
 const OpDef op_add = {
-    .type = "Add", .domain = "", .versions = {7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = infer_add, .eval = eval_add, .quant = RULE_ELEMENTWISE(3), .widen_half = true,
+    .type = "Add", .domain = "", .versions = {1, 6, 7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = legacy_attrs, .infer = infer_add, .eval = eval_add, .quant = RULE_ELEMENTWISE(3), .widen_half = true,
 };
 const OpDef op_sub = {
-    .type = "Sub", .domain = "", .versions = {7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = infer_sub, .eval = eval_sub, .quant = RULE_FLOAT, .widen_half = true,
+    .type = "Sub", .domain = "", .versions = {1, 6, 7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = legacy_attrs, .infer = infer_sub, .eval = eval_sub, .quant = RULE_FLOAT, .widen_half = true,
 };
 const OpDef op_mul = {
-    .type = "Mul", .domain = "", .versions = {7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = infer_mul, .eval = eval_mul, .quant = RULE_ELEMENTWISE(3), .widen_half = true,
+    .type = "Mul", .domain = "", .versions = {1, 6, 7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = legacy_attrs, .infer = infer_mul, .eval = eval_mul, .quant = RULE_ELEMENTWISE(3), .widen_half = true,
 };
 const OpDef op_div = {
-    .type = "Div", .domain = "", .versions = {7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = infer_div, .eval = eval_div, .quant = RULE_FLOAT, .widen_half = true,
+    .type = "Div", .domain = "", .versions = {1, 6, 7, 13, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = legacy_attrs, .infer = infer_div, .eval = eval_div, .quant = RULE_FLOAT, .widen_half = true,
 };
 const OpDef op_mod = {
     .type = "Mod", .domain = "", .versions = {10, 13}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
     .attrs = mod_attrs, .infer = infer_broadcast, .eval = eval_mod, .quant = RULE_FLOAT, .widen_half = true,
 };
 const OpDef op_pow = {
-    .type = "Pow", .domain = "", .versions = {7, 12, 13, 15}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = infer_broadcast, .eval = eval_pow, .quant = RULE_FLOAT, .widen_half = true,
+    .type = "Pow", .domain = "", .versions = {1, 7, 12, 13, 15}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = legacy_attrs, .infer = infer_pow, .eval = eval_pow, .quant = RULE_FLOAT, .widen_half = true,
 };
 const OpDef op_prelu = {
-    .type = "PRelu", .domain = "", .versions = {7, 9, 16}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = infer_prelu, .eval = eval_prelu, .quant = RULE_FLOAT, .widen_half = true,
+    .type = "PRelu", .domain = "", .versions = {1, 6, 7, 9, 16}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = legacy_attrs, .infer = infer_prelu, .eval = eval_prelu, .quant = RULE_FLOAT, .widen_half = true,
 };
 const OpDef op_max = {
     .type = "Max", .domain = "", .versions = {6, 8, 12, 13}, .min_in = 1, .max_in = OP_VARIADIC, .min_out = 1,

@@ -12,7 +12,12 @@
 
 Status matmul_infer(Node *node, int a, int b, DType dtype)
 {
-    Shape left = infer_shape(node, a), right = infer_shape(node, b), out = shape_unknown();
+    return matmul_infer_shapes(node, infer_shape(node, a), infer_shape(node, b), dtype);
+}
+
+Status matmul_infer_shapes(Node *node, Shape left, Shape right, DType dtype)
+{
+    Shape out = shape_unknown();
 
     if (left.rank < 0 || right.rank < 0) {
         infer_output(node, 0, dtype, &out);

@@ -42,18 +42,47 @@ static Status infer_batch(Node *node)
     return NULL;
 }
 
+/* Training mode: mean and variance of this batch, x (outer, channels, inner), take the place of the given ones and move the
+ * running ones. */
+static Status batch_statistics(EvalCtx *ctx, const float *x, int64_t outer, int64_t channels, int64_t inner,
+                               const float *statistics[2])
+{
+    float *own = arena_array(ctx->scratch, 2 * (size_t)channels + 1, sizeof *own);
+    double n = (double)(outer * inner), momentum = (double)node_float(ctx->node, "momentum", 0.9F);
+
+    for (int64_t c = 0; c < channels; c++) {
+        double sum = 0, square = 0;
+        for (int64_t i = 0; i < outer * inner; i++)
+            sum += (double)x[(i / inner * channels + c) * inner + i % inner];
+        for (int64_t i = 0; i < outer * inner; i++) {
+            double away = (double)x[(i / inner * channels + c) * inner + i % inner] - sum / n;
+            square += away * away;
+        }
+        own[c] = (float)(sum / n);
+        own[channels + c] = (float)(square / n);
+    }
+    for (int s = 0; s < 2; s++) {
+        if (eval_wants(ctx, 1 + s)) {
+            TRY(eval_output(ctx, 1 + s, ctx->in[3 + s]->dtype, 1, &channels));
+            for (int64_t c = 0; c < channels; c++)
+                tensor_set(&ctx->out[1 + s], c, momentum * (double)statistics[s][c] +
+                                                    (1 - momentum) * (double)own[s * channels + c]);
+        }
+        statistics[s] = own + s * channels;
+    }
+    return NULL;
+}
+
 static Status eval_batch(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0];
     int64_t outer = 0, channels = 0, inner = 0;
-    const float *floats, *scale, *bias, *mean, *variance;
+    const float *floats, *scale, *bias, *statistics[2]; /* mean, variance */
     float epsilon = node_float(ctx->node, "epsilon", 1e-5F);
     FloatOutput y;
 
-    if (node_int(ctx->node, "training_mode", 0) != 0 ||
-        (ctx->node->opset < 7 && node_int(ctx->node, "is_test", 0) == 0 && eval_wants(ctx, 1)))
-        return eval_error(ctx, CODE_UNSUPPORTED, "training mode cannot be executed");
-    for (int i = 1; i < ctx->n_out; i++)
+    bool training = ctx->node->opset >= 14 && node_int(ctx->node, "training_mode", 0) != 0;
+    for (int i = training ? 3 : 1; i < ctx->n_out; i++)
         if (eval_wants(ctx, i))
             return eval_error(ctx, CODE_UNSUPPORTED, "running statistics (output %d) are not computed", i);
     if (ctx->node->opset < 9 && node_int(ctx->node, "spatial", 1) == 0)
@@ -62,13 +91,15 @@ static Status eval_batch(EvalCtx *ctx)
     TRY(heavy_floats(ctx, 0, &floats));
     TRY(channel_floats(ctx, 1, channels, &scale));
     TRY(channel_floats(ctx, 2, channels, &bias));
-    TRY(channel_floats(ctx, 3, channels, &mean));
-    TRY(channel_floats(ctx, 4, channels, &variance));
+    TRY(channel_floats(ctx, 3, channels, &statistics[0]));
+    TRY(channel_floats(ctx, 4, channels, &statistics[1]));
+    if (training)
+        TRY(batch_statistics(ctx, floats, outer, channels, inner, statistics));
     float *factor = arena_array(ctx->scratch, (size_t)MAX(channels, 1), sizeof *factor);
     float *shift = arena_array(ctx->scratch, (size_t)MAX(channels, 1), sizeof *shift);
     for (int64_t c = 0; c < channels; c++) {
-        factor[c] = scale[c] / sqrtf(variance[c] + epsilon);
-        shift[c] = bias[c] - mean[c] * factor[c];
+        factor[c] = scale[c] / sqrtf(statistics[1][c] + epsilon);
+        shift[c] = bias[c] - statistics[0][c] * factor[c];
     }
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, x->dims, &y));
     norm_affine(ctx->team, outer, channels, inner, floats, factor, shift, y.data);
@@ -136,34 +167,41 @@ static Status infer_layer(Node *node)
     return NULL;
 }
 
-/* Input i broadcast to the normalized axes dims[rank]: (n,) floats. */
-static Status normalized_floats(EvalCtx *ctx, int i, int rank, const int64_t *dims, int64_t n, const float **ret)
+Status norm_parameter(EvalCtx *ctx, int i, int axis, const float **ret, int64_t *ret_step)
 {
-    const Tensor *in = ctx->in[i];
-    int64_t to_strides[TENSOR_MAX_RANK], from_strides[TENSOR_MAX_RANK], own[TENSOR_MAX_RANK];
+    const Tensor *in = ctx->in[i], *x = ctx->in[0];
+    int64_t to_strides[TENSOR_MAX_RANK], from_strides[TENSOR_MAX_RANK] = {0}, own[TENSOR_MAX_RANK];
+    int64_t n = count_of(x->dims, axis, x->rank);
     const float *floats;
+    int first = axis;
+    size_t bytes;
     void *data;
 
     TRY(heavy_floats(ctx, i, &floats));
-    if (in->count == n && in->rank <= rank) {
+    *ret_step = 0;
+    if (in->count == n && in->rank <= x->rank - axis) {
         *ret = floats;
         return NULL;
     }
     row_major_strides(in->rank, in->dims, own);
-    for (int d = 0; d < rank; d++) {
-        int at = in->rank - rank + d;
-        from_strides[d] = at < 0 || in->dims[at] == 1 ? 0 : own[at];
-        if (at >= 0 && in->dims[at] != 1 && in->dims[at] != dims[d])
-            return eval_error(ctx, CODE_MODEL, "input %d is %s, it cannot be broadcast to the normalized axes", i,
-                              tensor_shape_text(ctx->scratch, in));
-    }
-    for (int d = 0; d < in->rank - rank; d++)
+    for (int d = 0; d < in->rank; d++) {
+        int at = x->rank - in->rank + d;
+        if (in->dims[d] != 1 && (at < 0 || in->dims[d] != x->dims[at]))
+            return eval_error(ctx, CODE_MODEL, "input %d is %s, it cannot be broadcast to %s", i,
+                              tensor_shape_text(ctx->scratch, in), tensor_shape_text(ctx->scratch, x));
+        if (in->dims[d] != 1 && at < axis) { /* varies from row to row */
+            first = 0;
+            *ret_step = n;
+        }
         if (in->dims[d] != 1)
-            return eval_error(ctx, CODE_UNSUPPORTED, "input %d is %s: it varies over axes that are not normalized", i,
-                              tensor_shape_text(ctx->scratch, in));
-    TRY(eval_scratch(ctx, (size_t)n * sizeof(float), &data));
-    row_major_strides(rank, dims, to_strides);
-    strided_copy(data, to_strides, floats, from_strides, rank, dims, sizeof(float));
+            from_strides[at] = own[d];
+    }
+    if (!size_mul((size_t)count_of(x->dims, first, x->rank), sizeof(float), &bytes))
+        return eval_error(ctx, CODE_MODEL, "the input is too large");
+    TRY(eval_scratch(ctx, bytes, &data));
+    row_major_strides(x->rank, x->dims, to_strides);
+    strided_copy(data, to_strides + first, floats, from_strides + first, x->rank - first, x->dims + first,
+                 sizeof(float));
     *ret = data;
     return NULL;
 }
@@ -173,16 +211,16 @@ static Status eval_layer(EvalCtx *ctx)
     const Tensor *x = ctx->in[0];
     const float *floats, *scale, *bias = NULL;
     float *statistics[2] = {NULL, NULL};
-    int64_t dims[TENSOR_MAX_RANK];
+    int64_t dims[TENSOR_MAX_RANK], scale_step, bias_step = 0;
     FloatOutput y;
     int axis;
 
     TRY(eval_axis(ctx, node_int(ctx->node, "axis", -1), x->rank, &axis));
     int64_t rows = count_of(x->dims, 0, axis), n = count_of(x->dims, axis, x->rank);
     TRY(heavy_floats(ctx, 0, &floats));
-    TRY(normalized_floats(ctx, 1, x->rank - axis, x->dims + axis, n, &scale));
+    TRY(norm_parameter(ctx, 1, axis, &scale, &scale_step));
     if (eval_in(ctx, 2) != NULL)
-        TRY(normalized_floats(ctx, 2, x->rank - axis, x->dims + axis, n, &bias));
+        TRY(norm_parameter(ctx, 2, axis, &bias, &bias_step));
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, x->dims, &y));
     for (int d = 0; d < x->rank; d++)
         dims[d] = d < axis ? x->dims[d] : 1;
@@ -194,9 +232,10 @@ static Status eval_layer(EvalCtx *ctx)
     norm_rows(ctx->team, rows, n, node_float(ctx->node, "epsilon", 1e-5F), floats, y.data, statistics[0],
               statistics[1]);
     for (int64_t row = 0; row < rows; row++) {
+        const float *factor = scale + row * scale_step, *shift = bias == NULL ? NULL : bias + row * bias_step;
         float *to = y.data + row * n;
         for (int64_t i = 0; i < n; i++)
-            to[i] = bias == NULL ? to[i] * scale[i] : to[i] * scale[i] + bias[i];
+            to[i] = shift == NULL ? to[i] * factor[i] : to[i] * factor[i] + shift[i];
     }
     return heavy_finish(ctx, &y);
 }
@@ -315,7 +354,7 @@ const OpDef op_groupnormalization = {
 const OpDef op_layernormalization = {
     .type = "LayerNormalization",
     .domain = "",
-    .versions = {17},
+    .versions = {1, 17}, /* before 17: ONNX Runtime's own op of this name */
     .min_in = 2,
     .max_in = 3,
     .min_out = 1,

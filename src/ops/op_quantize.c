@@ -3,6 +3,8 @@
  *     q = saturate(round_half_even(x / scale) + zero)        x = (q - zero) * scale
  *
  * scale: one for all, (C,) along `axis`, or in blocks of `block_size` along it (opset 21): then it has the rank of x.
+ * q is an integer of 2 to 16 bits (x also int32), or a float8 or float4 (opset 19, 23), which is not rounded to whole
+ * numbers; the zero point of a float8 must be 0.
  */
 #include "src/ops/heavy.h"
 
@@ -63,6 +65,7 @@ typedef struct Walk {
     const Tensor *x, *scale, *zero;
     Tensor *y;
     int32_t low, high;
+    bool saturate;      /* QuantizeLinear to float8 */
 } Walk;
 typedef void (*Piece)(const Walk *walk, int64_t at, int64_t n, int64_t which);
 
@@ -129,6 +132,21 @@ static bool limits(DType dtype, int32_t *ret_low, int32_t *ret_high)
     }
 }
 
+static bool is_small_float(DType dtype)
+{
+    return (dtype >= DT_FLOAT8E4M3FN && dtype <= DT_FLOAT8E5M2FNUZ) || dtype == DT_FLOAT4E2M1;
+}
+
+/* The zero point of a float8 says nothing but its type. */
+static Status check_small_float_zero(const EvalCtx *ctx, const Tensor *zero)
+{
+    for (int64_t i = 0; zero != NULL && i < zero->count; i++)
+        if (tensor_get(zero, i) != 0)
+            return eval_error(ctx, CODE_MODEL, "the zero point of %s must be 0, it is %g", dtype_name(zero->dtype),
+                              tensor_get(zero, i));
+    return NULL;
+}
+
 /* ---- QuantizeLinear ---------------------------------------------------------------------------------------------- */
 
 static DType quantized_dtype(const Node *node, DType zero)
@@ -157,6 +175,11 @@ static void quantize_piece(const Walk *walk, int64_t at, int64_t n, int64_t whic
     int32_t zero = zero_at(walk, which);
     const float *x = (const float *)walk->x->data + at;
 
+    if (is_small_float(walk->y->dtype)) {
+        for (int64_t i = 0; i < n; i++)
+            cast_set_small_float(walk->y, at + i, (double)(x[i] / scale), walk->saturate);
+        return;
+    }
     if (is_8_bit(walk->y) && scale > 0.0F) {
         quantize_floats(x, n, (Scale8){kernel_type(walk->y->dtype), scale, zero}, (char *)walk->y->data + at);
         return;
@@ -176,7 +199,10 @@ static Status eval_quantize(EvalCtx *ctx)
     Walk walk = {.scale = scale, .zero = zero, .y = &ctx->out[0]};
     Blocks blocks;
 
-    if (!limits(dtype, &walk.low, &walk.high))
+    walk.saturate = node_int(ctx->node, "saturate", 1) != 0;
+    if (is_small_float(dtype))
+        TRY(check_small_float_zero(ctx, zero));
+    else if (!limits(dtype, &walk.low, &walk.high))
         return eval_error(ctx, CODE_UNSUPPORTED, "quantizing to %s is not supported", dtype_name(dtype));
     if (!dtype_is_float(x->dtype) && x->dtype != DT_INT32)
         return eval_bad_dtype(ctx, 0);
@@ -205,6 +231,11 @@ static void dequantize_piece(const Walk *walk, int64_t at, int64_t n, int64_t wh
     int32_t zero = zero_at(walk, which);
     const Tensor *x = walk->x;
 
+    if (is_small_float(x->dtype)) {
+        for (int64_t i = 0; i < n; i++)
+            tensor_set(walk->y, at + i, (double)((float)tensor_get(x, at + i) * scale));
+        return;
+    }
     if (walk->y->dtype != DT_FLOAT) {
         for (int64_t i = 0; i < n; i++)
             tensor_set(walk->y, at + i, (double)((float)(tensor_get_int(x, at + i) - zero) * scale));
@@ -226,7 +257,9 @@ static Status eval_dequantize(EvalCtx *ctx)
     Walk walk = {.x = x, .scale = scale, .zero = zero, .y = &ctx->out[0]};
     Blocks blocks;
 
-    if (x->dtype != DT_INT32 && !limits(x->dtype, &walk.low, &walk.high))
+    if (is_small_float(x->dtype))
+        TRY(check_small_float_zero(ctx, zero));
+    else if (x->dtype != DT_INT32 && !limits(x->dtype, &walk.low, &walk.high))
         return eval_bad_dtype(ctx, 0);
     if (!dtype_is_float(dtype))
         return eval_error(ctx, CODE_UNSUPPORTED, "dequantizing to %s is not supported", dtype_name(dtype));
@@ -291,7 +324,7 @@ static const AttrSpec dequantize_attrs[] = {{"axis", ATTR_INT, false}, {"block_s
 const OpDef op_quantizelinear = {
     .type = "QuantizeLinear",
     .domain = "",
-    .versions = {10, 13, 19, 21, 23},
+    .versions = {10, 13, 19, 21, 23, 24, 25},
     .min_in = 2,
     .max_in = 3,
     .min_out = 1,
@@ -306,7 +339,7 @@ const OpDef op_quantizelinear = {
 const OpDef op_dequantizelinear = {
     .type = "DequantizeLinear",
     .domain = "",
-    .versions = {10, 13, 19, 21, 23},
+    .versions = {10, 13, 19, 21, 23, 24, 25},
     .min_in = 2,
     .max_in = 3,
     .min_out = 1,

@@ -418,6 +418,7 @@ const OpDef op_unsqueeze = {
 const OpDef op_identity = {
     .type = "Identity", .domain = "", .versions = {1, 13, 14, 16, 19, 21, 23, 24, 25}, .min_in = 1, .max_in = 1,
     .min_out = 1, .max_out = 1, .infer = infer_identity, .eval = eval_identity, .quant = RULE_SAME_SCALE,
+    .lists = true,
 };
 const OpDef op_dropout = {
     .type = "Dropout", .domain = "", .versions = {7, 10, 12, 13, 22}, .min_in = 1, .max_in = 3, .min_out = 1,

@@ -87,6 +87,12 @@ struct EvalCtx {
 MUST_USE Status eval_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims);
 /* Output i is the same bytes as `from` under another shape (Reshape, Squeeze, Identity): may share the buffer. */
 MUST_USE Status eval_output_alias(EvalCtx *ctx, int i, const Tensor *from, int rank, const int64_t *dims);
+/* Output i is a copy of `from`, which may be a sequence; is the sequence of these elements; is an empty optional. */
+MUST_USE Status eval_output_copy(EvalCtx *ctx, int i, const Tensor *from);
+MUST_USE Status eval_output_list(EvalCtx *ctx, int i, const Tensor *elements, int64_t n);
+MUST_USE Status eval_output_none(EvalCtx *ctx, int i);
+/* Bytes for the strings of an output; they live as long as the run, so tensors of strings are copied without them. */
+MUST_USE Status eval_text(EvalCtx *ctx, size_t bytes, char **ret);
 bool eval_wants(const EvalCtx *ctx, int i);             /* output i exists and is named */
 MUST_USE Status eval_scratch(EvalCtx *ctx, size_t bytes, void **ret); /* big scratch, 64-byte aligned, freed after the node */
 /* What an implementation prepared for this node and key (packed weights, a primitive): shared by all threads, kept for the
@@ -104,6 +110,7 @@ typedef struct EvalHost {
     Status (*alloc)(struct EvalHost *host, EvalCtx *ctx, int output, size_t bytes, void **ret);
     Status (*alias)(struct EvalHost *host, EvalCtx *ctx, int output, const Tensor *from, bool *ret_done);
     Status (*scratch)(struct EvalHost *host, size_t bytes, void **ret);
+    Status (*text)(struct EvalHost *host, size_t bytes, void **ret);
     void *(*cache_get)(struct EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes);
     void *(*cache_put)(struct EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes, void *object,
                        void (*release)(void *));
@@ -134,6 +141,7 @@ struct OpDef {
     QuantRule quant;
     bool random;                      /* differs from run to run or by position: never folded, never merged */
     bool widen_half;                  /* eval knows no 16-bit floats: op_eval() widens them to float and rounds back */
+    bool lists;                       /* takes sequences and optionals; for other ops they are an error */
 };
 
 /* registry.c */

@@ -26,6 +26,11 @@ _Static_assert(HALF == 1 << HALF_BITS, "bins on each side are 2^HALF_BITS");
 #define SMALL (2 * BLOCK)     /* below, tables are not worth clearing and summing */
 #define TABLE_FULL (1u << 30) /* elements after which 32-bit counts are emptied */
 
+/* Of the finite elements of one call; of none: low > high. */
+typedef struct Extremes {
+    float low, high;
+} Extremes;
+
 typedef struct BlockFacts {
     int32_t low, high;     /* keys of the extremes; of nothing: low > high */
     int64_t zeros, negative_zeros;
@@ -102,17 +107,19 @@ static inline int32_t bin_of(float x, float per_bin)
     return HALF + ((int32_t)(fabsf(x) * per_bin) ^ (bits < 0 ? -1 : 0));
 }
 
-static void extend_range(Histogram *histogram, float low, float high, int64_t count)
+static void extend_range(Histogram *histogram, Extremes *run, float low, float high, int64_t count)
 {
     low += 0.0f; /* -0 to 0 */
     high += 0.0f;
     histogram->min = histogram->count == 0 || low < histogram->min ? low : histogram->min;
     histogram->max = histogram->count == 0 || high > histogram->max ? high : histogram->max;
     histogram->count += count;
+    run->low = MIN(run->low, low);
+    run->high = MAX(run->high, high);
 }
 
 /* One by one: blocks with NaN or infinities. */
-static void add_checked(Histogram *histogram, const float *x, size_t n)
+static void add_checked(Histogram *histogram, Extremes *run, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i])) {
@@ -125,7 +132,7 @@ static void add_checked(Histogram *histogram, const float *x, size_t n)
             reach(histogram, fabsf(x[i]));
             histogram->bins[bin_of(x[i], ldexpf(1, -histogram->exponent))]++;
         }
-        extend_range(histogram, x[i], x[i], 1);
+        extend_range(histogram, run, x[i], x[i], 1);
     }
 }
 
@@ -166,18 +173,18 @@ static void count_block(Histogram *histogram, const float *x, size_t n, Tables *
     tables->held += n;
 }
 
-static void add_block(Histogram *histogram, const float *x, size_t n, Tables *tables)
+static void add_block(Histogram *histogram, Extremes *run, const float *x, size_t n, Tables *tables)
 {
     BlockFacts facts = look_at(x, n);
     if (facts.high >= KEY_INFINITY || facts.low <= KEY_MINUS_INFINITY) {
         if (tables != NULL)
             empty_tables(histogram, tables);
-        add_checked(histogram, x, n);
+        add_checked(histogram, run, x, n);
         return;
     }
     float low = float_of_key(facts.low), high = float_of_key(facts.high);
     int64_t zeros = facts.zeros + facts.negative_zeros;
-    extend_range(histogram, low, high, (int64_t)n);
+    extend_range(histogram, run, low, high, (int64_t)n);
     histogram->zeros += zeros;
     if (zeros == (int64_t)n)
         return;
@@ -201,14 +208,20 @@ void histogram_init(Histogram *histogram)
 void histogram_add(Histogram *histogram, const float *x, int64_t n)
 {
     Tables tables, *used = NULL;
+    Extremes run = {INFINITY, -INFINITY};
     if (n >= SMALL) {
         memset(&tables, 0, sizeof tables);
         used = &tables;
     }
     for (int64_t at = 0; at < n; at += BLOCK)
-        add_block(histogram, x + at, (size_t)MIN(n - at, (int64_t)BLOCK), used);
+        add_block(histogram, &run, x + at, (size_t)MIN(n - at, (int64_t)BLOCK), used);
     if (used != NULL)
         empty_tables(histogram, used);
+    if (run.low <= run.high) {
+        histogram->runs++;
+        exact_sum_add(&histogram->run_min, run.low);
+        exact_sum_add(&histogram->run_max, run.high);
+    }
 }
 
 void histogram_merge(Histogram *into, const Histogram *from)
@@ -216,7 +229,11 @@ void histogram_merge(Histogram *into, const Histogram *from)
     into->not_finite += from->not_finite;
     if (from->count == 0)
         return;
-    extend_range(into, from->min, from->max, from->count);
+    Extremes unused = {INFINITY, -INFINITY};
+    extend_range(into, &unused, from->min, from->max, from->count);
+    into->runs += from->runs;
+    exact_sum_merge(&into->run_min, &from->run_min);
+    exact_sum_merge(&into->run_max, &from->run_max);
     into->zeros += from->zeros;
     if (from->empty)
         return;

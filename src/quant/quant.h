@@ -40,6 +40,7 @@ typedef struct Range {
     double sqnr_db;            /* of the 8-bit asymmetric quantization over the histogram; 999 when exact */
     int64_t elements;          /* seen */
     int64_t not_finite;        /* NaN and infinities among them */
+    const char *method;        /* what gave low and high: "mse", "minmax" ..., "edited"; a static text, or NULL */
 } Range;
 
 typedef struct RangeTable RangeTable;
@@ -57,6 +58,15 @@ const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insert
  * alone: counts are the same for any order of samples and any split over threads. Zeros are counted apart: they are
  * exact under any parameters. */
 #define HISTOGRAM_BINS 8192
+
+/* exact_sum.c: a sum of floats that does not depend on their order: fixed point, 2^-149 is its last bit. */
+typedef struct ExactSum {
+    uint64_t limbs[6]; /* two's complement, the lowest first */
+} ExactSum;
+void exact_sum_add(ExactSum *sum, float x); /* finite */
+void exact_sum_merge(ExactSum *into, const ExactSum *from);
+double exact_sum_get(const ExactSum *sum);
+
 typedef struct Histogram {
     int exponent;            /* w = 2^exponent; meaningful once something non-zero was added */
     bool empty;              /* nothing finite and non-zero yet */
@@ -64,6 +74,8 @@ typedef struct Histogram {
     int64_t count;           /* finite elements */
     int64_t zeros;
     int64_t not_finite;
+    int64_t runs;            /* calls of histogram_add that brought finite elements: samples, in practice */
+    ExactSum run_min, run_max; /* sums of the extremes of each run */
     uint64_t bins[HISTOGRAM_BINS];
 } Histogram;
 
@@ -73,11 +85,28 @@ void histogram_merge(Histogram *into, const Histogram *from);
 
 /* ---- choose.c: a range from a histogram -------------------------------------------------------------------------- */
 
-typedef enum RangeMethod { RANGE_MINMAX, RANGE_MSE } RangeMethod;
-/* Fills low, high, clipped_share and sqnr_db of `range` (and the observed part, not the name). MSE: the range with least
- * expected squared error of asymmetric quantization, both ends searched (MQBench's observer). levels: 256 for 8 bits, 16
- * or 65536. */
-void range_choose(const Histogram *histogram, RangeMethod method, int levels, Range *range);
+typedef enum RangeMethod {
+    RANGE_AUTO,        /* of all below, what gives the least expected squared error */
+    RANGE_MSE,         /* least expected squared error, both ends searched */
+    RANGE_MINMAX,      /* all that was seen */
+    RANGE_MEAN_MINMAX, /* mean over the samples of each one's extremes */
+    RANGE_PERCENTILE,  /* a share of the elements is kept */
+    RANGE_ENTROPY      /* least Kullback-Leibler divergence */
+} RangeMethod;
+
+typedef struct RangeRule {
+    RangeMethod method;
+    double percentile; /* RANGE_PERCENTILE: percent of the elements that are kept, > 50; 0 stands for 99.99 */
+} RangeRule;
+
+const char *range_method_name(RangeMethod method);
+/* "mse", "percentile", "percentile=99.9" ...; false when it is none of them. */
+bool range_rule_parse(const char *text, RangeRule *ret);
+/* Fills all of `range` but the name: low and high by the rule, what was observed, what the range costs. levels: 256 for
+ * 8 bits, 16 or 65536. */
+void range_choose(const Histogram *histogram, RangeRule rule, int levels, Range *range);
+/* clipped_share and sqnr_db of the low and high that `range` has, and the observed part. */
+void range_judge(const Histogram *histogram, int levels, Range *range);
 
 /* ---- weights.c: quantized constant tensors ----------------------------------------------------------------------- */
 

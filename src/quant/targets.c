@@ -8,10 +8,13 @@
 
 /* Ops that have an integer kernel, or whose Q and DQ the runtime drops because the op only moves data. */
 static const char *const ort_ops[] = {
-    "Conv",      "Gemm",      "MatMul",  "Add",     "Mul",     "LeakyRelu", "AveragePool",  "GlobalAveragePool",
-    "Concat",    "Sigmoid",   "Softmax", "MaxPool", "Reshape", "Flatten",   "Transpose",    "Squeeze",
-    "Unsqueeze", "Slice",     "Split",   "Expand",  "Gather",  "Tile",      "DepthToSpace", "Resize",
-    "ReduceMax", "ReduceMin", NULL,
+    /* weighted */ "Conv", "Gemm", "MatMul",
+    /* a scale for each edge */ "Add", "Mul", "LeakyRelu", "AveragePool", "GlobalAveragePool", "Concat",
+    /* as an addition, see passes/quantize_hardsigmoid.c */ "HardSigmoid",
+    /* output in [0, 1) */ "Sigmoid", "Softmax",
+    /* data movement */ "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand",
+    "Gather", "Tile", "DepthToSpace", "Resize", "ReduceMax", "ReduceMin",
+    NULL,
 };
 
 static const Target targets[] = {

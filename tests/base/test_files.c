@@ -221,6 +221,24 @@ TEST(atomic_write_reports_a_full_device)
     }
 }
 
+/* What a file still holds back is found out by settling it, before any other file of the job is renamed. */
+TEST(atomic_settle_reports_a_full_device)
+{
+    AtomicFile *file;
+    if (access("/dev/full", W_OK) != 0 || !CHECK_OK(atomic_open("/dev/full", &file)))
+        return;
+    CHECK_OK(atomic_write(file, "few", 3));
+    CHECK_FAILS(atomic_settle(file), CODE_WRITE, "no space");
+    atomic_abandon(file);
+    if (!CHECK_OK(atomic_open(at("settled"), &file)))
+        return;
+    CHECK_OK(atomic_write(file, "few", 3));
+    CHECK_OK(atomic_settle(file));
+    CHECK(access(at("settled"), F_OK) != 0);
+    CHECK_OK(atomic_commit(file));
+    CHECK(access(at("settled"), F_OK) == 0);
+}
+
 TEST(atomic_file_writes_devices_and_links_through)
 {
     AtomicFile *file = NULL;
@@ -401,4 +419,9 @@ TEST(paths_are_taken_apart)
     CHECK(path_same_file(at("one"), at("same")));
     CHECK(!path_same_file(at("one"), at("two")));
     CHECK(!path_same_file(at("absent"), at("absent")));
+    CHECK(path_same_target(at("absent"), at("absent")));
+    CHECK(path_same_target(at("absent"), at("./absent")));
+    CHECK(path_same_target(at("one"), at("same")));
+    CHECK(!path_same_target(at("absent"), at("missing")));
+    CHECK(!path_same_target(at("absent"), at("nowhere/absent")));
 }

@@ -91,9 +91,9 @@ TEST(collect_sees_every_float_value_of_every_sample)
     Steps steps = {0};
     Progress progress = {count_step, &steps};
     if (set_up(in_folder("collect-all", ""), &setup) &&
-        CHECK_OK(collect_ranges(setup.plan, setup.dataset, RANGE_MINMAX, NULL, &progress, &result))) {
-        CHECK_INT(result.samples, 10);
-        CHECK_INT(result.n_skipped, 0);
+        CHECK_OK(collect_ranges(setup.plan, setup.dataset, (RangeRule){RANGE_MINMAX, 0}, NULL, &progress, &result))) {
+        CHECK_INT(result.sights.samples, 10);
+        CHECK_INT(result.sights.n_skipped, 0);
         CHECK_INT(steps.calls, 10);
         CHECK_INT(steps.total, 10);
         CHECK_INT(ranges_count(result.ranges), 3);
@@ -121,10 +121,10 @@ TEST(collect_does_not_depend_on_the_threads)
     CollectResult results[3];
     for (int i = 0; i < 3; i++) {
         Team *team = i == 0 ? NULL : team_new(i == 1 ? 2 : 5);
-        if (!CHECK_OK(collect_ranges(setup.plan, setup.dataset, RANGE_MSE, team, NULL, &results[i])))
+        if (!CHECK_OK(collect_ranges(setup.plan, setup.dataset, (RangeRule){RANGE_MSE, 0}, team, NULL, &results[i])))
             abort();
         team_free(team);
-        CHECK_INT(results[i].n_skipped, 1);
+        CHECK_INT(results[i].sights.n_skipped, 1);
         CHECK_INT(ranges_count(results[i].ranges), ranges_count(results[0].ranges));
         for (size_t k = 0; k < ranges_count(results[0].ranges); k++) {
             const Range *a = ranges_at(results[0].ranges, k), *b = ranges_at(results[i].ranges, k);
@@ -147,14 +147,14 @@ TEST(collect_names_what_it_skips_in_file_order)
     CollectResult result;
     Team *team = team_new(3);
     if (set_up(in_folder("collect-skips", ""), &setup) &&
-        CHECK_OK(collect_ranges(setup.plan, setup.dataset, RANGE_MINMAX, team, NULL, &result))) {
-        CHECK_INT(result.samples, 3);
-        CHECK_INT(result.n_skipped, 2);
-        if (result.n_skipped == 2) {
-            CHECK_TEXT(path_base(result.skipped[0].file), "0005.npy");
-            CHECK_TEXT(result.skipped[0].reason, "the file is empty");
-            CHECK_TEXT(path_base(result.skipped[1].file), "zzz.npy");
-            CHECK_TEXT(result.skipped[1].reason, "the header is damaged");
+        CHECK_OK(collect_ranges(setup.plan, setup.dataset, (RangeRule){RANGE_MINMAX, 0}, team, NULL, &result))) {
+        CHECK_INT(result.sights.samples, 3);
+        CHECK_INT(result.sights.n_skipped, 2);
+        if (result.sights.n_skipped == 2) {
+            CHECK_TEXT(path_base(result.sights.skipped[0].file), "0005.npy");
+            CHECK_TEXT(result.sights.skipped[0].reason, "the file is empty");
+            CHECK_TEXT(path_base(result.sights.skipped[1].file), "zzz.npy");
+            CHECK_TEXT(result.sights.skipped[1].reason, "the header is damaged");
         }
         collect_release(&result);
     }
@@ -167,10 +167,10 @@ TEST(collect_of_nothing_readable_fails_with_the_first_reason)
     write_file(in_folder("collect-none", "a.npy"), "", 0);
     write_file(in_folder("collect-none", "b.npy"), "", 0);
     Setup setup;
-    CollectResult result = {.samples = 123};
+    CollectResult result = {.sights = {.samples = 123}};
     if (set_up(in_folder("collect-none", ""), &setup))
-        CHECK_FAILS(collect_ranges(setup.plan, setup.dataset, RANGE_MSE, NULL, NULL, &result), CODE_DATA,
+        CHECK_FAILS(collect_ranges(setup.plan, setup.dataset, (RangeRule){RANGE_MSE, 0}, NULL, NULL, &result), CODE_DATA,
                     "none of the 2 samples can be used");
-    CHECK_INT(result.samples, 123);
+    CHECK_INT(result.sights.samples, 123);
     tear_down(&setup);
 }

@@ -183,6 +183,29 @@ TEST(tensors_are_made_to_fit_or_refused)
 /* TensorProto { dims: 1 2, data_type: FLOAT, raw_data: 1.0 2.0 } */
 static const unsigned char tensor_pb[] = {0x0a, 2, 1, 2, 0x10, 1, 0x4a, 8, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40};
 
+TEST(dataset_outlives_the_values_it_was_opened_for)
+{
+    const char *folder = fresh_folder();
+    put_floats(folder, "a.npy", DT_FLOAT, 2, (const int64_t[]){1, 2}, 5);
+    char *name = xstrdup("x");
+    Value *input = xcalloc(1, sizeof *input);
+    *input = input_of(name, DT_FLOAT, 2, vector_dims);
+    Dataset *dataset;
+    bool opened = CHECK_OK(dataset_open(in_folder(folder, ""), (const Value *[]){input}, 1, standard(), &dataset));
+    memset(name, 'y', strlen(name));
+    memset(input, 0, sizeof *input);
+    free(name);
+    free(input);
+    if (!opened)
+        return;
+    Tensor tensor;
+    if (CHECK_OK(dataset_load(dataset, 0, &tensor))) {
+        CHECK_INT(tensor.rank, 2);
+        tensor_release(&tensor);
+    }
+    dataset_free(dataset);
+}
+
 TEST(protobuf_tensors_are_read_and_outputs_left_out)
 {
     const char *folder = fresh_folder();

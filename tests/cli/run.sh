@@ -69,6 +69,7 @@ holds "eval" "$quantize" eval a.onnx --data "$demo/eval" --labels "$labels"
 holds "compare" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval"
 holds "reference executor" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval" --samples 8 --executor reference
 holds "inspect" "$quantize" inspect "$glyphs"
+holds "explain" sh -c "'$quantize' explain a.onnx | grep -q '^in integers: .* 100.0 %'"
 holds "simplify" "$quantize" simplify "$glyphs" -o s.onnx
 holds "dry run writes nothing" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' -o dry.onnx --dry-run --samples 4 && ! test -e dry.onnx"
 holds "list of passes" sh -c "'$quantize' --list-passes | grep -q fold_constants"
@@ -90,6 +91,14 @@ refuses "bad size" 2 "--size" "$glyphs" --calib "$demo/calib" --size 12 -o o.onn
 cp "$glyphs" same.onnx
 refuses "output is the input" 2 "same.onnx" same.onnx --calib "$demo/calib" -o same.onnx
 holds "the input is unharmed" cmp same.onnx "$glyphs"
+refuses "model and report of one name" 2 "o.onnx" "$glyphs" --calib "$demo/calib" -o o.onnx --report ./o.onnx
+holds "simplify with external data" "$quantize" simplify "$glyphs" -o ext.onnx --external-data always
+cp ext.onnx.data ext.kept
+refuses "output is the input's weights" 2 "holds weights" ext.onnx --calib "$demo/calib" -o ext.onnx.data --report o.json
+holds "simplify does not write over them either" sh -c "! '$quantize' simplify ext.onnx -o ext.onnx.data"
+holds "the weights are unharmed" cmp ext.onnx.data ext.kept
+holds "external data in the main job" "$quantize" ext.onnx --calib "$demo/calib" --samples 4 -o ext8.onnx
+holds "the size counts external data" awk '/"ratio":/ { good = $2 < 0.5 } END { exit !good }' ext8.json
 refuses "memory limit" 6 "memory" "$glyphs" --calib "$demo/calib" -o o.onnx --max-memory 100K
 
 # ---- not a model -----------------------------------------------------------------------------------------------------------
@@ -132,6 +141,8 @@ holds "the report names it" grep -q broken.png m.json
 refuses "no such output folder" 7 "nowhere" "$glyphs" --calib mixed -o nowhere/o.onnx
 mkdir taken.onnx
 refuses "output is a folder" 7 "taken.onnx" "$glyphs" --calib mixed -o taken.onnx
+mkdir full && ln -s /dev/full full/r.json
+if [ -w /dev/full ]; then refuses "no room for the report" 7 "full/r.json" "$glyphs" --calib mixed -o o.onnx --report full/r.json; fi
 if [ -w /dev/full ]; then refuses "disk full" 7 "/dev/full" "$glyphs" --calib mixed -o /dev/full --report o.json; fi
 if [ "$(id -u)" != 0 ]; then
     mkdir locked && chmod 555 locked

@@ -77,6 +77,9 @@ TEST(external_data_is_pointed_at)
         CHECK_NEAR(tensor_get(w, 0), 1.5, 0);
         CHECK_NEAR(tensor_get(w, 5), -2.5, 0);
         CHECK(!w->owned && (uintptr_t)w->data % 4096 == 0); /* the mapped page itself */
+        CHECK_INT(onnx_external_bytes(model), 24);
+        CHECK(onnx_reads_from(model, at(arena, "sub/w.bin")));
+        CHECK(!onnx_reads_from(model, at(arena, "x.onnx")));
     }
     model_free(model);
     /* A place that no float may stand at is copied. */

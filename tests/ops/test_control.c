@@ -83,6 +83,25 @@ TEST(control_scan_slices_and_stacks)
     check_run(SCAN("scan_output_directions=[1]"), 10, 3, (const double[]){16, 13, 11});
 }
 
+TEST(control_loop_has_a_limit)
+{
+    Model *model = mini_model(16, "x = float[]; y = Loop<body={{ i = int64[]; c = bool[]; w = float[]; d = Identity(c);"
+                                  "u = Identity(w) -> d, u }}>(, , x)");
+    Plan *plan = NULL;
+    Runner *runner;
+    Tensor input, output = {0};
+    float value = 1;
+
+    CHECK_OK(ops_infer(model));
+    CHECK_OK(plan_new(model, NULL, &plan));
+    runner = runner_new(plan, NULL);
+    CHECK_OK(tensor_view(&input, DT_FLOAT, 0, NULL, &value));
+    CHECK_FAILS(runner_run(runner, &input, NULL, &output), CODE_MODEL, "has not ended");
+    runner_free(runner);
+    plan_free(plan);
+    model_free(model);
+}
+
 TEST(control_bodies_must_fit)
 {
     Model *model = mini_model(16, "x = float[]; c = bool[] 1; y = If<then_branch={{ a = Add(x, x) -> a }} "

@@ -80,7 +80,7 @@ static Model *build_model(void (*build)(Model *model))
 {
     Model *model = model_new();
     model->graph = graph_new(model, "g", NULL);
-    model_set_opset(model, "", 13);
+    model_set_opset(model, "", 14);
     model->ir_version = 7;
     build(model);
     ops_bind(model);
@@ -91,13 +91,17 @@ static Model *build_model(void (*build)(Model *model))
 static Fixture quantized(void (*build)(Model *model))
 {
     Fixture f = {build_model(build), build_model(build), ranges_new(), NULL};
+    PassRecord *target_records = xcalloc(pass_count(), sizeof target_records[0]);
+    CHECK_OK(passes_run(f.floats, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, target_records));
+    CHECK_OK(passes_run(f.integers, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, target_records));
+    free(target_records);
     Observer observer = {watch, f.ranges};
     for (int sample = 0; sample < SAMPLES; sample++) {
         Tensor output = run_once(f.floats, NULL, sample, &observer);
         tensor_release(&output);
     }
-    f.decisions = quant_plan_new(f.integers);
     PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
+    f.decisions = quant_plan_new(f.integers);
     CHECK_OK(passes_run(f.integers, PASS_QUANTIZE, NULL, f.ranges, target_find("ort-x86"), f.decisions, records));
     CHECK_OK(model_verify(f.integers));
     free(records);
@@ -226,6 +230,19 @@ TEST(quantize_runs_silu_and_concat_in_integers)
 {
     check_quantized(silu_concat,
                     "QuantizeLinear QLinearConv QLinearSigmoid QLinearMul QLinearConcat QLinearConv DequantizeLinear", 26.0);
+}
+
+static void hardswish(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"), test_floats(m, "b1", "8"));
+    Value *h = TEST_NODE(m, "HardSwish", "h", a);
+    test_output(TEST_NODE(m, "Conv", "y", h, test_floats(m, "w2", "4,8,1,1")));
+}
+
+TEST(quantize_runs_hardswish_in_integers)
+{
+    check_quantized(hardswish, "QuantizeLinear QLinearConv QLinearAdd QLinearMul QLinearConv DequantizeLinear", 26.0);
 }
 
 static void head(Model *m)

@@ -22,15 +22,20 @@ static double random_normal(void)
     return sqrt(-2 * log(random_unit())) * cos(6.283185307179586 * random_unit());
 }
 
-static Range choose(const float *x, int64_t n, RangeMethod method)
+static Range choose_rule(const float *x, int64_t n, RangeRule rule)
 {
     Histogram *h = xcalloc(1, sizeof *h);
     histogram_init(h);
     histogram_add(h, x, n);
     Range range = {.name = "x"};
-    range_choose(h, method, 256, &range);
+    range_choose(h, rule, 256, &range);
     free(h);
     return range;
+}
+
+static Range choose(const float *x, int64_t n, RangeMethod method)
+{
+    return choose_rule(x, n, (RangeRule){method, 0});
 }
 
 /* What quantizing with the chosen range really costs. */
@@ -155,7 +160,7 @@ TEST(choose_cuts_off_one_outlier_among_many)
 TEST(choose_keeps_constants_and_two_values_exact)
 {
     static const float constant[] = {3.7f, 3.7f, 3.7f}, negative[] = {-2.5f, -2.5f}, binary[] = {0, 1, 1, 0, 1};
-    for (int method = RANGE_MINMAX; method <= RANGE_MSE; method++) {
+    for (int method = RANGE_AUTO; method <= RANGE_ENTROPY; method++) {
         Range range = choose(constant, 3, (RangeMethod)method);
         CHECK(range.low == 0 && range.high == 3.7f && range.sqnr_db == 999);
         range = choose(negative, 2, (RangeMethod)method);
@@ -170,7 +175,7 @@ TEST(choose_gives_sane_ranges_for_degenerate_data)
     static const float zeros[] = {0, -0.0f, 0}, infinite[] = {INFINITY, NAN, -INFINITY};
     static const float mixed[] = {1, INFINITY, 2, -INFINITY, NAN, -1}, tiny[] = {1e-30f, -5e-31f, 2e-31f, 0};
     static const float huge[] = {3.4e38f, -3.4e38f, 1e38f}, denormal[] = {1e-45f, -1e-44f};
-    for (int method = RANGE_MINMAX; method <= RANGE_MSE; method++) {
+    for (int method = RANGE_AUTO; method <= RANGE_ENTROPY; method++) {
         Range range = choose(zeros, 3, (RangeMethod)method);
         CHECK(range.low == 0 && range.high == 0 && range.sqnr_db == 999);
         range = choose(infinite, 3, (RangeMethod)method);

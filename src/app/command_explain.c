@@ -1,0 +1,72 @@
+/* command_explain.c - `quantize explain MODEL.int8.onnx`: which node runs in integers, and why the others do not.
+ *
+ *     QLinearConv      conv1                    Conv
+ *     Sigmoid (float)  head/scores              no QuantizeLinear alone behind it
+ *
+ * The plan joins the same DQ-op-Q groups as ONNX Runtime does at load (the oracle tests hold the two together), so what the
+ * executor would run is what the runtime will run.
+ */
+#include "src/app/app.h"
+#include "src/ops/ops.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Tally {
+    int integer, floating, conversions;
+    int64_t macs, integer_macs;
+} Tally;
+
+static bool is_conversion(const Node *node)
+{
+    return node_is(node, "QuantizeLinear") || node_is(node, "DequantizeLinear");
+}
+
+static void explain_step(const Options *options, const Plan *plan, int i, Tally *tally)
+{
+    const Node *node = plan_step_node(plan, i);
+    bool integer = plan_step_is_integer(plan, i);
+    int64_t macs = MAX(op_macs(node), 0);
+    tally->macs += macs;
+    tally->integer_macs += integer ? macs : 0;
+    if (is_conversion(node)) {
+        tally->conversions++;
+        return;
+    }
+    tally->integer += integer;
+    tally->floating += !integer;
+    const char *name = node->name[0] != '\0' ? node->name : node->out[0] != NULL ? node->out[0]->name : "";
+    const char *problem = plan_step_problem(plan, i);
+    if (integer && !options->verbose)
+        return;
+    char runs_as[64];
+    snprintf(runs_as, sizeof runs_as, "%s%s", plan_step_op(plan, i), integer ? "" : " (float)");
+    printf("%-26s %s%s%s\n", runs_as, name, integer ? "" : ": ",
+           integer ? "" : problem != NULL ? problem : "no integer form of this op");
+}
+
+static void explain_plan(const Options *options, const Plan *plan)
+{
+    Tally tally = {0};
+    for (int i = 0; i < plan_n_steps(plan); i++)
+        explain_step(options, plan, i, &tally);
+    printf("in integers: %d ops, %.1f %% of the multiply-accumulates; in float: %d ops; %d quantize or dequantize\n",
+           tally.integer, tally.macs > 0 ? 100.0 * (double)tally.integer_macs / (double)tally.macs : 0.0, tally.floating,
+           tally.conversions);
+}
+
+Status command_explain(const Options *options, int *ret_exit)
+{
+    (void)ret_exit;
+    Model *model = NULL;
+    Plan *plan = NULL;
+    TRY(onnx_load(options->model, &model));
+    Status status = status_prefix(ops_infer(model), "%s: shape inference", options->model);
+    if (status == NULL)
+        status = setup_plan(options, model, &plan);
+    if (status == NULL)
+        explain_plan(options, plan);
+    plan_free(plan);
+    model_free(model);
+    return status;
+}

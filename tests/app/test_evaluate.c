@@ -1,0 +1,99 @@
+/* test_evaluate.c - the figures of two models against each other, where they could lie: NaN, unlike shapes, wrong labels. */
+#include "src/app/app.h"
+#include "src/ops/ops.h"
+#include "tests/calib/pictures.h"
+#include "tests/passes/graphs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static Model *one_node(const char *op_type, const char *shape)
+{
+    Model *model = model_new();
+    model->graph = graph_new(model, "g", NULL);
+    model_set_opset(model, "", 13);
+    model->ir_version = 7;
+    test_output(TEST_NODE(model, op_type, "y", test_input(model, "x", shape)));
+    ops_bind(model);
+    CHECK_OK(ops_infer(model));
+    return model;
+}
+
+static const char *put_sample(const char *folder, int rank, const int64_t *dims, const float *x)
+{
+    Tensor tensor = {0};
+    CHECK_OK(tensor_alloc(&tensor, DT_FLOAT, rank, dims));
+    memcpy(tensor.data, x, tensor.bytes);
+    const char *path = picture_path(folder);
+    CHECK_OK(npy_write(path, &tensor));
+    tensor_release(&tensor);
+    return path;
+}
+
+/* Evaluates two ops on the one file at `path`; `labels` may be NULL. */
+static Status evaluate_ops(Model *a, Model *b, const char *path, const Labels *labels, Evaluation *ret)
+{
+    Plan *plans[2] = {NULL, NULL};
+    Dataset *dataset = NULL;
+    DatasetOptions options = {.preprocess = preprocess_default()};
+    Status status = plan_new(a, NULL, &plans[0]);
+    if (status == NULL)
+        status = plan_new(b, NULL, &plans[1]);
+    if (status == NULL)
+        status = dataset_open(path, (const Value *[]){plan_input(plans[0], 0)}, 1, &options, &dataset);
+    if (status == NULL)
+        status = evaluate(plans[0], plans[1], dataset, labels, NULL, NULL, ret);
+    dataset_free(dataset);
+    plan_free(plans[0]);
+    plan_free(plans[1]);
+    model_free(a);
+    model_free(b);
+    return status;
+}
+
+TEST(evaluation_takes_nan_in_one_model_for_an_infinite_error)
+{
+    const char *path = put_sample("nan/a.npy", 2, (const int64_t[]){1, 3}, (const float[]){-1.0f, 1.0f, 2.0f});
+    Evaluation result;
+    if (!CHECK_OK(evaluate_ops(one_node("Identity", "1,3"), one_node("Log", "1,3"), path, NULL, &result)))
+        return;
+    CHECK_NEAR(result.outputs[0].sqnr_db, -999.0, 0);
+    CHECK_NEAR(result.outputs[0].cosine, 0.0, 0);
+    CHECK(isinf(result.outputs[0].max_abs_diff));
+    evaluation_release(&result);
+}
+
+TEST(evaluation_takes_nan_in_both_models_for_equal)
+{
+    const char *path = put_sample("nans/a.npy", 2, (const int64_t[]){1, 3}, (const float[]){-1.0f, 1.0f, 2.0f});
+    Evaluation result;
+    if (!CHECK_OK(evaluate_ops(one_node("Log", "1,3"), one_node("Log", "1,3"), path, NULL, &result)))
+        return;
+    CHECK_NEAR(result.outputs[0].sqnr_db, 999.0, 0);
+    CHECK_NEAR(result.outputs[0].max_abs_diff, 0.0, 0);
+    evaluation_release(&result);
+}
+
+TEST(evaluation_refuses_outputs_of_unlike_shape)
+{
+    const char *path = put_sample("shape/a.npy", 2, (const int64_t[]){1, 3}, (const float[]){1.0f, 2.0f, 3.0f});
+    Evaluation result;
+    CHECK_FAILS(evaluate_ops(one_node("Relu", "1,3"), one_node("Transpose", "1,3"), path, NULL, &result), CODE_MODEL,
+                "of the other model 3x1");
+}
+
+TEST(evaluation_refuses_labels_for_what_is_no_class_scores)
+{
+    const char *path = put_sample("label/a.npy", 2, (const int64_t[]){2, 2}, (const float[]){1, 2, 3, 4});
+    char *list = xstrdup(picture_path("labels-of-one.txt"));
+    write_file(list, "a.npy 1\n", 8);
+    Labels *labels = NULL;
+    if (CHECK_OK(labels_read(list, &labels))) {
+        Evaluation result;
+        CHECK_FAILS(evaluate_ops(one_node("Relu", "2,2"), one_node("Relu", "2,2"), path, labels, &result), CODE_DATA,
+                    "labels need class scores");
+    }
+    labels_free(labels);
+    free(list);
+}

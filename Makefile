@@ -49,8 +49,13 @@ $(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(OBJECTS)
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ONNX's own operator tests, see tests/conformance/conformance.c.
-$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o \
-    $(filter-out $(BUILD)/src/app/% $(BUILD)/src/quant/% $(BUILD)/passes/% $(BUILD)/calib/%,$(OBJECTS))
+CORE      = $(filter-out $(BUILD)/src/app/% $(BUILD)/src/quant/% $(BUILD)/passes/% $(BUILD)/calib/%,$(OBJECTS))
+$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o $(CORE)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Writes docs/ops.md.
+$(BUILD)/ops-doc: $(BUILD)/tests/conformance/ops_doc.o $(CORE)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -113,6 +118,10 @@ tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/pac
 TESTDATA  = /usr/share/libonnx-testdata/data
 CASES    ?= $(addprefix $(TESTDATA)/,node pytorch-converted pytorch-operator simple)
 
+docs: deps
+	@$(MAKE) --no-print-directory $(BUILD)/ops-doc
+	$(BUILD)/ops-doc tests/conformance/expected-failures.txt >docs/ops.md
+
 conformance: deps
 	@sh tests/install-packages.sh libonnx-testdata
 	@$(MAKE) --no-print-directory $(BUILD)/conformance
@@ -126,4 +135,4 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance docs

@@ -38,6 +38,12 @@ static bool axes_fit(const AudioPlan *plan, const Shape *shape, const char *axes
     return true;
 }
 
+static bool feature_axis_known(const Shape *shape, const char *axes, int first)
+{
+    const char *axis = strchr(axes, 'm');
+    return axis == NULL || dim_is_known(shape->dims[first + (axis - axes)]);
+}
+
 static Status find_layout(const Value *input, AudioPlan *plan)
 {
     static const char *const raw[] = {"t", "1t", "t1", NULL}, *const framed[] = {"1mt", "1tm", "mt1", "tm1",
@@ -48,9 +54,14 @@ static Status find_layout(const Value *input, AudioPlan *plan)
                                     : plan->options.kind == FEATURE_RAW ? raw : framed;
     if (shape->rank < 0 && plan->options.layout[0] == '\0')
         return status_new(CODE_USAGE, "input '%s' has no known shape; give layout=... in --features", input->name);
+    size_t n = 0;
+    while (candidates[n] != NULL)
+        n++;
     for (int first = 1; first >= 0; first--)
-        for (size_t i = 0; candidates[i] != NULL; i++) {
-            if (shape->rank >= 0 && !axes_fit(plan, shape, candidates[i], first))
+        for (size_t k = 0; k < 2 * n; k++) { /* those whose feature axis has a known size are surer */
+            size_t i = k % n;
+            if (shape->rank >= 0 && (!axes_fit(plan, shape, candidates[i], first) ||
+                                     (k < n && !feature_axis_known(shape, candidates[i], first))))
                 continue;
             char layout[sizeof plan->options.layout] = "";
             memcpy(layout, candidates[i], strlen(candidates[i]));

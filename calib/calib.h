@@ -249,8 +249,8 @@ typedef struct RangeSource {
 
 /* Readable JSON, a line a value; atomically. */
 MUST_USE Status ranges_write(const char *path, const RangeSource *source, const RangeTable *ranges, const Sights *sights);
-/* CODE_DATA when the file is no range table, CODE_USAGE when it was made for another model (`expected` against what the
- * file says) with the reason. Texts live in arena. sights: samples, skipped, not the histograms. */
+/* CODE_DATA when the file is no range table, or was made for another model or graph than `expected`, with the reason.
+ * Texts live in arena. sights: samples, skipped, what was not finite; no histograms. */
 MUST_USE Status ranges_read(const char *path, const RangeSource *expected, Arena *arena, RangeSource *ret_source,
                             RangeTable **ret, Sights *ret_sights);
 MUST_USE Status part_write(const char *path, const RangeSource *source, const Sights *sights);

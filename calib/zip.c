@@ -185,7 +185,7 @@ Status zip_read(const unsigned char *data, size_t size, const char *name, ZipMem
         return status_new(CODE_DATA, "no array '%s' in it", name == NULL ? "" : name);
     if (name == NULL && matches > 1)
         return status_new(CODE_DATA, "%zu arrays in it and none is called as the input; name it so", matches);
-    unsigned char *bytes;
+    unsigned char *bytes = NULL;
     char *own = xprintf("%.*s", (int)found.name_length, (const char *)found.name);
     Status status = status_prefix(unpack(data, size, &found, &bytes), "%s", own);
     if (status != NULL) {

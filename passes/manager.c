@@ -110,6 +110,24 @@ static Status run_round(PassStage stage, PassContext *context, const PassOptions
     return NULL;
 }
 
+/* New nodes take the name of what they replace; where several do, all but the first get a number. Runtimes refuse two
+ * nodes of one name. The map holds how often a name was asked for. */
+static void name_nodes(void *context, Graph *graph)
+{
+    Map *seen = context;
+    Model *model = graph->model;
+    for (Node *node = graph->first; node != NULL; node = node->next) {
+        if (node->name == NULL || node->name[0] == '\0')
+            continue;
+        int *count = map_get(seen, node->name);
+        const char *name = node->name;
+        while (map_has(seen, name))
+            name = arena_printf(model->arena, "%s_%d", node->name, ++*count);
+        map_put(seen, name, arena_alloc(model->arena, sizeof(int)));
+        node->name = name;
+    }
+}
+
 static Status run_stage(PassStage stage, PassContext *context, const PassOptions *options, PassRecord *records)
 {
     int rounds = stage == PASS_SIMPLIFY ? MAX_ROUNDS : 1;
@@ -120,6 +138,9 @@ static Status run_stage(PassStage stage, PassContext *context, const PassOptions
     }
     if (changed)
         TRY(ops_infer(context->model));
+    Map *node_names = map_new();
+    graph_each(context->model->graph, name_nodes, node_names);
+    map_free(node_names);
     return model_verify(context->model);
 }
 

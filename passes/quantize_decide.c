@@ -303,8 +303,9 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
 static void describe(Decider *decider, const Node *node)
 {
     NodeDecision *decision = decision_of(decider, node);
-    decision->node = arena_strdup(decider->plan->arena, node->name[0] != '\0'  ? node->name
-                                                        : node->out[0] != NULL ? node->out[0]->name
+    bool has_out = node->n_out > 0 && node->out[0] != NULL;
+    decision->node = arena_strdup(decider->plan->arena, node->name[0] != '\0' ? node->name
+                                                        : has_out              ? node->out[0]->name
                                                                                : "");
     decision->op_type = arena_strdup(decider->plan->arena, node->op_type);
     decision->runs_as = runs_as(decider, node, decision->fate);
@@ -315,9 +316,19 @@ static void describe(Decider *decider, const Node *node)
         decision->reason = "";
 }
 
+/* Nodes of inner graphs stay float, and the report says so. */
+static void describe_inner(void *context, Graph *graph)
+{
+    Decider *decider = context;
+    for (const Node *node = graph->first; node != NULL && graph->owner != NULL; node = node->next) {
+        decision_of(decider, node)->reason = "it stands in an inner graph (of If, Loop or Scan): those stay float";
+        describe(decider, node);
+    }
+}
+
 static Status run(PassContext *context)
 {
-    const Graph *graph = context->model->graph;
+    Graph *graph = context->model->graph;
     Decider decider = {
         .context = context,
         .plan = context->plan,
@@ -333,6 +344,7 @@ static Status run(PassContext *context)
         describe(&decider, node);
         *context->changes += quant_fate(decider.plan, node) != FATE_FLOAT;
     }
+    graph_each(graph, describe_inner, &decider);
     return NULL;
 }
 

@@ -18,22 +18,39 @@
 
 /* ---- options.c: one row an option -------------------------------------------------------------------------------- */
 
+/* An option that may be given several times. */
+#define TEXTS_MAX 64
+typedef struct Texts {
+    const char *items[TEXTS_MAX];
+    int n;
+} Texts;
+
 typedef struct Options {
     const char *model, *second_model; /* positional */
+    char **words; /* all of them; the first argv's that are none of the options */
+    int n_words;
     /* output */
     const char *output, *report, *target, *external_data, *depfile;
     /* data */
     const char *calib, *data, *eval, *labels, *input, *save_inputs;
     int64_t samples;
+    int64_t seed; /* -1: not given */
+    Texts inputs; /* NAME=DIR */
+    Texts states; /* IN or IN=OUT */
+    /* recordings */
+    const char *features, *channel, *rest;
+    int64_t sample_rate;
+    double window, hop; /* NAN: not given */
+    bool mono;
     /* images */
     const char *preset, *preprocess, *size, *resize, *interp, *color, *layout, *mean, *std;
     double scale; /* NAN: not given */
     int64_t shorter, pad_value; /* -1: not given */
     /* calibration and quantization */
-    const char *method;
+    const char *method, *ranges_in, *ranges_out, *shard;
     double max_drop; /* in points of the metric; NAN: not given */
     /* passes */
-    const char *shape; /* simplify: sizes of inputs for the proof */
+    const char *shape; /* sizes of inputs with dynamic axes: "x=1x3x64x64,..." */
     int64_t opset;     /* simplify: raise to it at least; 0: not given */
     bool no_proof;
     bool no_simplify, list_passes, list_presets;
@@ -70,6 +87,8 @@ const Command *const *command_list(void); /* NULL-terminated */
 #define COMMAND_COMPARE 8u
 #define COMMAND_INSPECT 16u
 #define COMMAND_SIMPLIFY 32u
+#define COMMAND_CALIBRATE 64u
+#define COMMAND_MERGE 128u
 #define COMMAND_EXPLAIN 512u
 
 void list_tables(const Options *options); /* lists.c: --list-passes, --list-presets on stdout */
@@ -79,6 +98,8 @@ Status command_eval(const Options *options, int *ret_exit);
 Status command_compare(const Options *options, int *ret_exit);
 Status command_inspect(const Options *options, int *ret_exit);
 Status command_simplify(const Options *options, int *ret_exit);
+Status command_calibrate(const Options *options, int *ret_exit);
+Status command_merge(const Options *options, int *ret_exit); /* command_calibrate.c */
 Status command_explain(const Options *options, int *ret_exit);
 
 /* ---- console.c: stderr ------------------------------------------------------------------------------------------- */
@@ -107,6 +128,8 @@ MUST_USE Status setup_preprocess(const Options *options, const Model *model, Are
 /* Opens `path` for the inputs of `plan`. */
 MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
                               int64_t max_samples, Dataset **ret);
+/* The links of --state IN=OUT, by places in the plan; ret_links[TEXTS_MAX]. */
+MUST_USE Status setup_states(const Options *options, const Plan *plan, StateLink *ret_links, int *ret_n);
 MUST_USE Status setup_method(const Options *options, RangeRule *ret);
 MUST_USE Status setup_plan(const Options *options, const Model *model, Plan **ret);
 /* Pass options from --no-simplify, --passes, --print-after; lives in arena. */
@@ -116,6 +139,18 @@ ExternalData setup_external(const Options *options);
 const Target *setup_target(const Options *options);
 /* raise and simplify as the options ask, and with a target give the graph the forms it likes; records[pass_count()]. */
 MUST_USE Status setup_simplify(const Options *options, Model *model, const Target *target, PassRecord *records);
+
+/* ---- calibration.c ----------------------------------------------------------------------------------------------- */
+
+/* What ranges are made from; dataset NULL: only what says whether a table fits this run. */
+RangeSource calibration_source(const Options *options, const char *model_sha256, const Dataset *dataset, Arena *arena);
+MUST_USE Status calibration_run(const Options *options, const Plan *plan, const Dataset *dataset, Team *team,
+                                double *ret_seconds, Sights *ret);
+/* --ranges-in, checked against the simplified model. */
+MUST_USE Status calibration_read(const Options *options, const Model *model, const char *model_sha256, Arena *arena,
+                                 RangeSource *ret_source, CollectResult *ret);
+char *calibration_skipped(const Sights *sights, Arena *arena);    /* one line of warning; NULL: nothing was */
+char *calibration_not_finite(const Sights *sights, Arena *arena); /* the same for NaN and infinities */
 
 /* ---- evaluate.c: one or two models over data --------------------------------------------------------------------- */
 
@@ -202,6 +237,7 @@ typedef struct Job {
     const char *data_reader, *data_description, *data_warning;
     Proof proof;
     CollectResult calibration;
+    RangeSource ranges_source; /* of --ranges-in: what the table was made from */
     QuantPlan *decisions;
     Evaluation evaluation;
     const char *evaluated_on; /* path of the data, and whether it is the calibration data */

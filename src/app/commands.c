@@ -4,6 +4,7 @@
  */
 #include "src/app/app.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,10 @@ static const Command commands[] = {
      command_inspect},
     {"explain", "MODEL.int8.onnx", "which nodes run in integers, and why the others do not", COMMAND_EXPLAIN, 1, 1,
      command_explain},
+    {"calibrate", "MODEL.onnx --calib DIR -o RANGES.json", "write a range table, or with --shard i/n a part of one",
+     COMMAND_CALIBRATE, 1, 1, command_calibrate},
+    {"merge", "PART.json... -o RANGES.json", "join the parts of a calibration: as one run, bit for bit", COMMAND_MERGE, 1,
+     INT_MAX, command_merge},
     {"simplify", "MODEL.onnx -o OUT.onnx", "the simplification passes alone", COMMAND_SIMPLIFY, 1, 1,
      command_simplify},
 };

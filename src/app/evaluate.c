@@ -74,10 +74,15 @@ static int64_t rank_of(const Tensor *tensor, int64_t label)
     return rank;
 }
 
-/* Elements that are not finite in both alike (the -inf of a mask) say nothing; in one alone they are an infinite error. */
+/* Elements that are not finite in both alike (the -inf of a mask) say nothing; in one alone they are an infinite error,
+ * as is another shape: where a model finds boxes, int8 may find one more. */
 static PairSums compare_tensors(const Tensor *a, const Tensor *b)
 {
     PairSums sums = {0};
+    if (!tensor_same_shape(a, b)) {
+        sums.max_diff = INFINITY;
+        return sums;
+    }
     for (int64_t i = 0; i < a->count && a->dtype != DT_STRING; i++) {
         double x = tensor_get(a, i), y = tensor_get(b, i), difference = x - y;
         if (!isfinite(x) || !isfinite(y)) {
@@ -92,22 +97,6 @@ static PairSums compare_tensors(const Tensor *a, const Tensor *b)
         sums.max_diff = fmax(sums.max_diff, fabs(difference));
     }
     return sums;
-}
-
-/* Outputs of the two models answer each other in order; another shape means that these are not two forms of one model. */
-static Status check_outputs(const Work *work, const Tensor *a, const Tensor *b)
-{
-    for (int o = 0; o < work->n_outputs && work->n_models == 2; o++) {
-        if (tensor_same_shape(&a[o], &b[o]))
-            continue;
-        Arena *scratch = arena_new();
-        Status status = status_new(CODE_MODEL, "output '%s' has shape %s, output '%s' of the other model %s",
-                                   plan_output(work->plans[0], o)->name, tensor_shape_text(scratch, &a[o]),
-                                   plan_output(work->plans[1], o)->name, tensor_shape_text(scratch, &b[o]));
-        arena_free(scratch);
-        return status;
-    }
-    return NULL;
 }
 
 static void score(Work *work, int64_t sample, const Tensor *a, const Tensor *b)
@@ -140,8 +129,6 @@ static Status run_sample(Work *work, int64_t sample, int worker)
     } else if (status == NULL) {
         for (int m = 0; m < work->n_models && status == NULL; m++)
             status = runner_run(work->runners[worker * 2 + m], inputs, NULL, outputs[m]);
-        if (status == NULL)
-            status = check_outputs(work, outputs[0], outputs[1]);
         if (status == NULL) {
             work->rows[sample].done = true;
             if (!is_class_scores(&outputs[0][0]))
@@ -245,15 +232,28 @@ static void sum_up(const Work *work, Evaluation *ret)
     }
 }
 
+/* Inputs and outputs of the two models answer each other in order. */
+static Status check_pair(const Plan *a, const Plan *b)
+{
+    if (plan_n_inputs(a) != plan_n_inputs(b) || plan_n_outputs(a) != plan_n_outputs(b))
+        return status_new(CODE_MODEL,
+                          "the models have %d and %d inputs, %d and %d outputs: two forms of one model can be compared",
+                          plan_n_inputs(a), plan_n_inputs(b), plan_n_outputs(a), plan_n_outputs(b));
+    for (int o = 0; o < plan_n_outputs(a); o++) {
+        const Value *x = plan_output(a, o), *y = plan_output(b, o);
+        Shape merged;
+        if (x->type.kind == TYPE_TENSOR && y->type.kind == TYPE_TENSOR)
+            TRY(status_prefix(shape_merge(&x->type.shape, &y->type.shape, &merged),
+                              "output '%s' and output '%s' of the other model", x->name, y->name));
+    }
+    return NULL;
+}
+
 Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team,
                 const Progress *progress, Evaluation *ret)
 {
-    if (b != NULL && plan_n_outputs(a) != plan_n_outputs(b))
-        return status_new(CODE_MODEL, "the models have %d and %d outputs: they cannot be compared", plan_n_outputs(a),
-                          plan_n_outputs(b));
-    if (b != NULL && plan_n_inputs(a) != plan_n_inputs(b))
-        return status_new(CODE_MODEL, "the models have %d and %d inputs: they cannot be compared", plan_n_inputs(a),
-                          plan_n_inputs(b));
+    if (b != NULL)
+        TRY(check_pair(a, b));
     int64_t n = dataset_count(dataset);
     Work work = {.plans = {a, b},
                  .dataset = dataset,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum OptionKind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_NUMBER } OptionKind;
+typedef enum OptionKind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_NUMBER, OPTION_LIST } OptionKind;
 
 typedef struct OptionRow {
     const char *name; /* without the dashes */
@@ -21,25 +21,31 @@ typedef struct OptionRow {
 } OptionRow;
 
 #define ALL       (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_INSPECT | COMMAND_SIMPLIFY | \
-                   COMMAND_EXPLAIN)
-#define DATA      (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE)
-#define PASSES    (COMMAND_QUANTIZE | COMMAND_SIMPLIFY)
+                   COMMAND_EXPLAIN | COMMAND_CALIBRATE | COMMAND_MERGE)
+#define CALIBRATE (COMMAND_QUANTIZE | COMMAND_CALIBRATE)
+#define DATA      (CALIBRATE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE)
+#define PASSES    (CALIBRATE | COMMAND_SIMPLIFY)
 #define AT(field) offsetof(Options, field)
 
 static const OptionRow rows[] = {
-    {"calib", 0, OPTION_TEXT, AT(calib), COMMAND_QUANTIZE, "DIR", "calibration data: a folder (or list.txt) of images, .npy or .pb",
+    {"calib", 0, OPTION_TEXT, AT(calib), CALIBRATE, "DIR",
+     "calibration data: a folder (or list.txt) of images, recordings, .npy, .npz, .pb or .bin; random: none at hand",
      NULL},
-    {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN, "FILE",
+    {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN | COMMAND_MERGE, "FILE",
      "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
     {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE, "FILE",
      "JSON report to write (default: MODEL.int8.json here)", NULL},
-    {"target", 0, OPTION_TEXT, AT(target), COMMAND_QUANTIZE, "NAME", "where the model will run (default ort-x86)",
+    {"target", 0, OPTION_TEXT, AT(target), CALIBRATE, "NAME", "where the model will run (default ort-x86)",
      "ort-x86"},
-    {"external-data", 0, OPTION_TEXT, AT(external_data), PASSES, "WHEN", "weights in a file beside the model",
+    {"external-data", 0, OPTION_TEXT, AT(external_data), COMMAND_QUANTIZE | COMMAND_SIMPLIFY, "WHEN", "weights in a file beside the model",
      "auto|always|never"},
     {"depfile", 0, OPTION_TEXT, AT(depfile), COMMAND_QUANTIZE, "FILE", "Make dependencies of the output to write",
      NULL},
     {"input", 0, OPTION_TEXT, AT(input), COMMAND_RUN, "PATH", "a file or a folder of inputs", NULL},
+    {"input", 0, OPTION_LIST, AT(inputs), DATA & ~COMMAND_RUN, "NAME=DIR",
+     "data of one input of several, matched by file stems (one file: the same for all); may be repeated", NULL},
+    {"state", 0, OPTION_LIST, AT(states), DATA, "IN[=OUT]",
+     "input IN starts as zeros, and calibrating takes output OUT of the sample before; may be repeated", NULL},
     {"save-inputs", 0, OPTION_TEXT, AT(save_inputs), COMMAND_RUN, "DIR",
      "write what the model is fed, preprocessed, as .npy", NULL},
     {"data", 0, OPTION_TEXT, AT(data), COMMAND_EVAL | COMMAND_COMPARE, "DIR", "evaluation data", NULL},
@@ -49,8 +55,16 @@ static const OptionRow rows[] = {
     {"max-drop", 0, OPTION_NUMBER, AT(max_drop), COMMAND_QUANTIZE | COMMAND_COMPARE, "POINTS",
      "exit 1 when top-1 (agreement without labels) drops by more", NULL},
     {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all)", NULL},
-    {"method", 0, OPTION_TEXT, AT(method), COMMAND_QUANTIZE, "NAME",
-     "ranges: auto (least squared error of all, the default), mse, minmax, mean-minmax, percentile[=99.99], entropy",
+    {"seed", 0, OPTION_COUNT, AT(seed), DATA, "S", "draw the N samples at random, the same ones for the same S", NULL},
+    {"method", 0, OPTION_TEXT, AT(method), CALIBRATE | COMMAND_MERGE, "NAME",
+     "ranges: auto (default: of all the others what gives least squared error), mse (least squared error), minmax (all "
+     "that was seen), mean-minmax (mean of the samples' extremes), percentile[=99.99] (keeps that share), entropy (least "
+     "KL divergence); all cost the same run, docs/calibration.md compares them", NULL},
+    {"ranges-in", 0, OPTION_TEXT, AT(ranges_in), COMMAND_QUANTIZE, "FILE", "ranges from a table instead of a calibration",
+     NULL},
+    {"ranges-out", 0, OPTION_TEXT, AT(ranges_out), COMMAND_QUANTIZE, "FILE", "write the range table, to be read or edited",
+     NULL},
+    {"shard", 0, OPTION_TEXT, AT(shard), COMMAND_CALIBRATE, "I/N", "run the I-th of N shares of the samples; -o gets a part",
      NULL},
     {"preset", 0, OPTION_TEXT, AT(preset), DATA, "NAME", "preprocessing by name; see --list-presets", NULL},
     {"list-presets", 0, OPTION_FLAG, AT(list_presets), DATA, NULL, "show the presets and stop", NULL},
@@ -68,12 +82,23 @@ static const OptionRow rows[] = {
     {"scale", 0, OPTION_NUMBER, AT(scale), DATA, "X", "value = (pixel * scale - mean) / std", NULL},
     {"mean", 0, OPTION_TEXT, AT(mean), DATA, "A,B,C", "mean of each channel", NULL},
     {"std", 0, OPTION_TEXT, AT(std), DATA, "A,B,C", "standard deviation of each channel", NULL},
+    {"sample-rate", 0, OPTION_COUNT, AT(sample_rate), DATA, "HZ", "rate the model hears (default 16000)", NULL},
+    {"mono", 0, OPTION_FLAG, AT(mono), DATA, NULL, "mix all channels (the default)", NULL},
+    {"channel", 0, OPTION_TEXT, AT(channel), DATA, "N", "take one channel, from 1 up, instead of mixing all", NULL},
+    {"window", 0, OPTION_NUMBER, AT(window), DATA, "SECONDS", "cut recordings into windows (default: the model's length)",
+     NULL},
+    {"hop", 0, OPTION_NUMBER, AT(hop), DATA, "SECONDS", "from window to window (default: the window)", NULL},
+    {"rest", 0, OPTION_TEXT, AT(rest), DATA, "HOW", "what is left behind the last whole window: pad it with zeros, skip it "
+     "(auto: skip, but pad a recording that is shorter than one)", "auto|pad|skip"},
+    {"features", 0, OPTION_TEXT, AT(features), DATA, "SPEC",
+     "raw, stft, mel, logmel or mfcc, with parameters: logmel:n_fft=512,hop_length=160,n_mels=64; docs/calibration.md", NULL},
     {"no-simplify", 0, OPTION_FLAG, AT(no_simplify), PASSES, NULL,
      "leave the graph as it is (opset raising excepted)", NULL},
     {"passes", 0, OPTION_TEXT, AT(passes), PASSES, "-a,-b", "leave out passes; see --list-passes", NULL},
     {"opset", 0, OPTION_COUNT, AT(opset), COMMAND_SIMPLIFY, "N",
      "raise to opset N (13 to 24), for its fused ops: 14 HardSwish, 17 LayerNormalization, 18 Mish, 20 Gelu, 24 Swish", NULL},
-    {"shape", 0, OPTION_TEXT, AT(shape), COMMAND_SIMPLIFY, "x=1x3x64x64,...", "sizes of inputs for the proof", NULL},
+    {"shape", 0, OPTION_TEXT, AT(shape), COMMAND_SIMPLIFY | DATA, "x=1x3x64x64,...",
+     "sizes of inputs with dynamic axes: for raw .bin, random data and zeros; simplify: for the proof", NULL},
     {"no-proof", 0, OPTION_FLAG, AT(no_proof), COMMAND_SIMPLIFY, NULL, "do not run the model before and after", NULL},
     {"list-passes", 0, OPTION_FLAG, AT(list_passes), PASSES, NULL, "show the passes and stop", NULL},
     {"print-after", 0, OPTION_TEXT, AT(print_after), PASSES, "PASS", "print the graph after a pass (stderr)", NULL},
@@ -145,6 +170,11 @@ static Status store(const OptionRow *row, const char *text, Options *ret)
         if (row->choices != NULL && !is_choice(row->choices, text))
             return status_new(CODE_USAGE, "option '--%s' takes %s, not '%s'", row->name, row->choices, text);
         *(const char **)field = text;
+    } else if (row->kind == OPTION_LIST) {
+        Texts *texts = field;
+        if (texts->n == TEXTS_MAX)
+            return status_new(CODE_USAGE, "option '--%s' is given more than %d times", row->name, TEXTS_MAX);
+        texts->items[texts->n++] = text;
     } else if (row->kind == OPTION_COUNT) {
         long long value = strtoll(text, &end, 10);
         if (errno != 0 || *text == '\0' || *end != '\0' || value < 0)
@@ -188,8 +218,7 @@ static Status parse_option(const Command *command, int argc, char **argv, int *a
 
 Status options_parse(const Command *command, int argc, char **argv, Options *ret)
 {
-    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1};
-    const char *models[2] = {NULL, NULL};
+    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1, .seed = -1, .window = NAN, .hop = NAN};
     int n_models = 0;
     bool only_words = false;
     for (int i = 0; i < argc;) {
@@ -202,11 +231,13 @@ Status options_parse(const Command *command, int argc, char **argv, Options *ret
             return status_new(CODE_USAGE, "unexpected word '%s'; usage: quantize %s%s%s", argv[i], command->name,
                               command->name[0] == '\0' ? "" : " ", command->arguments);
         } else {
-            models[n_models++] = argv[i++];
+            argv[n_models++] = argv[i++]; /* to the front, where all has been read */
         }
     }
-    options.model = models[0];
-    options.second_model = models[1];
+    options.words = argv;
+    options.n_words = n_models;
+    options.model = n_models > 0 ? argv[0] : NULL;
+    options.second_model = n_models > 1 ? argv[1] : NULL;
     bool only_tells = options.help || options.version || options.list_passes || options.list_presets;
     if (n_models < command->min_models && !only_tells && argc > 0)
         return status_new(CODE_USAGE, "no model given; usage: quantize %s%s%s", command->name,

@@ -54,7 +54,7 @@ static Status choose_outputs(Pipeline *p)
         bool onnx = length > 5 && strcmp(output + length - 5, ".onnx") == 0;
         p->job.report_path = arena_printf(p->arena, "%.*s.json", (int)(onnx ? length - 5 : length), output);
     }
-    const char *outputs[] = {p->job.output_path, p->job.report_path, options->depfile};
+    const char *outputs[] = {p->job.output_path, p->job.report_path, options->depfile, options->ranges_out};
     for (size_t i = 0; i < COUNT_OF(outputs); i++)
         for (size_t k = 0; outputs[i] != NULL && k <= i; k++) {
             const char *other = k == i ? options->model : outputs[k];
@@ -156,22 +156,28 @@ static Status end_proof(Pipeline *p, const Plan *plan)
     return NULL;
 }
 
+/* What was seen and the ranges made of it; or those of a table. */
 static Status collect(Pipeline *p, const Plan *plan)
 {
+    const Options *options = p->job.options;
+    CollectResult *calibration = &p->job.calibration;
     RangeRule method;
-    TRY(setup_method(p->job.options, &method));
-    ProgressBar bar;
-    progress_begin(&bar, "calibrating", p->job.options);
-    Progress progress = progress_hook(&bar);
-    Status status = collect_ranges(plan, p->calibration, method, p->team, &progress, &p->job.calibration);
-    if (status == NULL)
-        progress_end(&bar);
-    p->job.seconds_calibration = clock_seconds() - bar.started;
-    if (status == NULL && p->job.calibration.sights.n_skipped > 0)
-        warn(p, arena_printf(p->arena, "%zu of %lld calibration files were skipped; the first: '%s': %s",
-                             p->job.calibration.sights.n_skipped, (long long)dataset_count(p->calibration),
-                             p->job.calibration.sights.skipped[0].file, p->job.calibration.sights.skipped[0].reason));
-    return status;
+    TRY(setup_method(options, &method));
+    if (options->ranges_in != NULL) {
+        TRY(calibration_read(options, p->model, p->job.input.sha256, p->arena, &p->job.ranges_source, calibration));
+    } else {
+        TRY(calibration_run(options, plan, p->calibration, p->team, &p->job.seconds_calibration, &calibration->sights));
+        calibration->ranges = sights_choose(&calibration->sights, method, p->team);
+        p->job.ranges_source = calibration_source(options, p->job.input.sha256, p->calibration, p->arena);
+    }
+    const char *odd[] = {calibration_skipped(&calibration->sights, p->arena),
+                         calibration_not_finite(&calibration->sights, p->arena)};
+    for (size_t i = 0; i < COUNT_OF(odd); i++)
+        if (odd[i] != NULL)
+            warn(p, odd[i]);
+    if (options->ranges_out == NULL || options->dry_run)
+        return NULL;
+    return ranges_write(options->ranges_out, &p->job.ranges_source, calibration->ranges, &calibration->sights);
 }
 
 static Status calibrate(Pipeline *p)
@@ -316,8 +322,15 @@ static Status write_depfile(Pipeline *p)
         return NULL;
     Text text = {0};
     text_addf(&text, "%s: %s", p->job.output_path, p->job.options->model);
-    for (int64_t i = 0; i < dataset_count(p->calibration); i++)
-        text_addf(&text, " \\\n %s", dataset_file(p->calibration, i));
+    const char *last = NULL; /* windows of one recording follow each other */
+    for (int64_t i = 0; i < dataset_count(p->calibration); i++) {
+        const char *path = dataset_path(p->calibration, i);
+        if (path != NULL && path != last)
+            text_addf(&text, " \\\n %s", path);
+        last = path;
+    }
+    if (p->job.options->ranges_in != NULL)
+        text_addf(&text, " \\\n %s", p->job.options->ranges_in);
     text_add(&text, "\n");
     Status status = atomic_write(p->depfile, text.data, text.length);
     text_free(&text);
@@ -380,8 +393,7 @@ static void release(Pipeline *p)
     atomic_abandon(p->depfile);
     if (p->job.evaluation.arena != NULL)
         evaluation_release(&p->job.evaluation);
-    if (p->job.calibration.sights.arena != NULL)
-        collect_release(&p->job.calibration);
+    collect_release(&p->job.calibration);
     quant_plan_free(p->job.decisions);
     facts_release(&p->job.input);
     facts_release(&p->job.output);
@@ -400,9 +412,13 @@ Status command_quantize(const Options *options, int *ret_exit)
         list_tables(options);
         return NULL;
     }
-    if (options->calib == NULL)
-        return status_new(CODE_USAGE,
-                          "no calibration data; give a folder of images, .npy or .pb files with --calib DIR");
+    Options with_data = *options;
+    if (options->calib == NULL && options->inputs.n == 0 && options->ranges_in != NULL) /* to prove and measure with */
+        with_data.calib = options->eval != NULL ? options->eval : DATASET_RANDOM;
+    options = &with_data;
+    if (options->calib == NULL && options->inputs.n == 0)
+        return status_new(CODE_USAGE, "no calibration data; give a folder of images, recordings, .npy, .npz or .pb files "
+                                      "with --calib DIR, or a range table with --ranges-in FILE");
     Pipeline pipeline = {.arena = arena_new(), .exit_code = ret_exit};
     pipeline.job.options = options;
     pipeline.job.records = arena_array(pipeline.arena, pass_count(), sizeof(PassRecord));

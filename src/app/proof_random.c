@@ -16,7 +16,7 @@
 #define MAX_INPUT_ELEMENTS ((int64_t)1 << 26)
 
 /* What unknown sizes other than the batch are tried with: images, text, one second of sound, very little. */
-static const int64_t candidates[PROOF_ROUNDS][5] = {{64, 16000, 320, 7, 1}, {96, 24000, 640, 9, 2}};
+static const int64_t candidates[PROOF_ROUNDS][6] = {{64, 16000, 576, 320, 7, 1}, {96, 48, 24000, 640, 9, 2}};
 
 typedef struct Sizes {
     const char *given; /* --shape */

@@ -79,7 +79,8 @@ static void add_calibration(cJSON *root, const Job *job)
     cJSON *object = cJSON_AddObjectToObject(root, "calibration");
     add_text(object, "data", job->options->calib);
     add_text(object, "reader", job->data_reader);
-    add_text(object, "method", job->options->method == NULL ? "auto" : job->options->method);
+    add_text(object, "method", job->ranges_source.rule);
+    add_text(object, "ranges_in", job->options->ranges_in);
     add_count(object, "samples", job->calibration.sights.samples);
     cJSON *skipped = cJSON_AddArrayToObject(object, "skipped");
     for (size_t i = 0; i < job->calibration.sights.n_skipped; i++) {
@@ -87,6 +88,19 @@ static void add_calibration(cJSON *root, const Job *job)
         cJSON_AddItemToArray(skipped, row);
         add_text(row, "file", job->calibration.sights.skipped[i].file);
         add_text(row, "reason", job->calibration.sights.skipped[i].reason);
+    }
+    cJSON *bad = cJSON_AddArrayToObject(object, "not_finite");
+    for (size_t i = 0; i < job->calibration.sights.n; i++) {
+        const Sight *sight = &job->calibration.sights.rows[i];
+        if (sight->bad_sample < 0)
+            continue;
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(bad, row);
+        add_text(row, "value", sight->name);
+        add_text(row, "node", sight->node);
+        add_text(row, "sample", sight->bad_file);
+        const Range *range = ranges_get(job->calibration.ranges, sight->name);
+        add_count(row, "elements", range == NULL ? 0 : range->not_finite);
     }
     add_text(object, "preprocessing", job->data_description);
     add_text(object, "preprocessing_from", job->preprocess_source);
@@ -110,6 +124,7 @@ static void add_tensors(cJSON *root, const Job *job)
         add_number(row, "observed_max", (double)range->observed_max, 9);
         add_number(row, "chosen_min", (double)range->low, 9);
         add_number(row, "chosen_max", (double)range->high, 9);
+        add_text(row, "method", range->method);
         add_number(row, "clipped_share", range->clipped_share, 4);
         add_number(row, "sqnr_db", range->sqnr_db, 4);
         add_count(row, "not_finite", range->not_finite);

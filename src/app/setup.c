@@ -67,6 +67,24 @@ static Status options_object(const Options *options, cJSON *object)
         cJSON_AddNumberToObject(object, "pad_value", (double)options->pad_value);
     if (!isnan(options->scale))
         cJSON_AddNumberToObject(object, "scale", options->scale);
+    add_text(object, "features", options->features);
+    add_text(object, "rest", options->rest);
+    if (options->sample_rate > 0)
+        cJSON_AddNumberToObject(object, "sample_rate", (double)options->sample_rate);
+    if (options->mono)
+        add_text(object, "channel", "mix");
+    if (options->channel != NULL) {
+        char *end = NULL;
+        double channel = strtod(options->channel, &end);
+        if (*end == '\0' && end != options->channel)
+            cJSON_AddNumberToObject(object, "channel", channel);
+        else
+            add_text(object, "channel", options->channel);
+    }
+    if (!isnan(options->window))
+        cJSON_AddNumberToObject(object, "window", options->window);
+    if (!isnan(options->hop))
+        cJSON_AddNumberToObject(object, "hop", options->hop);
     TRY(add_size(object, options->size));
     TRY(add_numbers(object, "mean", options->mean));
     return add_numbers(object, "std", options->std);
@@ -140,17 +158,145 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
+/* "NAME=REST" cut at the first '='; false without one. The name lives in arena. */
+static bool split_at_equals(Arena *arena, const char *text, const char **ret_name, const char **ret_rest)
+{
+    const char *equals = strchr(text, '=');
+    *ret_name = equals == NULL ? arena_strdup(arena, text) : arena_strndup(arena, text, (size_t)(equals - text));
+    *ret_rest = equals == NULL ? NULL : equals + 1;
+    return equals != NULL && equals != text && equals[1] != '\0';
+}
+
+/* "1x3x224x224" up to `end` */
+static bool read_dims(const char *text, const char *end, InputShape *ret)
+{
+    ret->rank = 0;
+    while (ret->rank < TENSOR_MAX_RANK) {
+        char *stop = NULL;
+        long long size = strtoll(text, &stop, 10);
+        if (stop == text || stop > end || size < 0 || size > INT32_MAX)
+            return false;
+        ret->dims[ret->rank++] = size;
+        if (stop == end)
+            return true;
+        if (*stop != 'x')
+            return false;
+        text = stop + 1;
+    }
+    return false;
+}
+
+/* --shape "a=1x3,b=1x7"; sizes without a name are those of the only input. */
+static Status read_shapes(const Options *options, const Plan *plan, Arena *arena, DatasetOptions *ret)
+{
+    InputShape *shapes = arena_array(arena, TEXTS_MAX, sizeof shapes[0]);
+    for (const char *at = options->shape; at != NULL && *at != '\0';) {
+        const char *end = at + strcspn(at, ","), *dims = at;
+        const char *equals = NULL;
+        for (const char *c = at; c < end; c++) /* names may hold '=' */
+            equals = *c == '=' ? c : equals;
+        InputShape *shape = &shapes[ret->n_shapes];
+        if (equals != NULL) {
+            shape->input = arena_strndup(arena, at, (size_t)(equals - at));
+            dims = equals + 1;
+        } else if (plan_n_inputs(plan) == 1) {
+            shape->input = plan_input(plan, 0)->name;
+        }
+        if (shape->input == NULL || ret->n_shapes == TEXTS_MAX - 1 || !read_dims(dims, end, shape))
+            return status_new(CODE_USAGE, "option '--shape' takes NAME=1x3x224x224, several with commas, not '%s'",
+                              options->shape);
+        ret->n_shapes++;
+        at = *end == ',' ? end + 1 : end;
+    }
+    ret->shapes = shapes;
+    return NULL;
+}
+
+static Status read_sources(const Options *options, Arena *arena, DatasetOptions *ret)
+{
+    InputSource *sources = arena_array(arena, TEXTS_MAX, sizeof sources[0]);
+    const char **zeros = arena_array(arena, TEXTS_MAX + 1, sizeof zeros[0]);
+    for (int i = 0; i < options->inputs.n; i++)
+        if (!split_at_equals(arena, options->inputs.items[i], &sources[i].input, &sources[i].path))
+            return status_new(CODE_USAGE, "option '--input' takes NAME=DIR, not '%s'", options->inputs.items[i]);
+    for (int i = 0; i < options->states.n; i++) {
+        const char *output;
+        if (!split_at_equals(arena, options->states.items[i], &zeros[i], &output) && output != NULL)
+            return status_new(CODE_USAGE, "option '--state' takes IN or IN=OUT, not '%s'", options->states.items[i]);
+    }
+    ret->sources = sources;
+    ret->n_sources = options->inputs.n;
+    ret->zeros = zeros;
+    return NULL;
+}
+
+/* "2/4" */
+static Status read_shard(const Options *options, DatasetOptions *ret)
+{
+    long long shard = 0, shards = 0;
+    int used = 0;
+    if (options->shard == NULL)
+        return NULL;
+    if (sscanf(options->shard, "%9lld/%9lld%n", &shard, &shards, &used) != 2 || options->shard[used] != '\0' ||
+        shard < 1 || shards < shard)
+        return status_new(CODE_USAGE, "option '--shard' takes I/N with I from 1 to N, not '%s'", options->shard);
+    ret->shard = shard;
+    ret->shards = shards;
+    return NULL;
+}
+
+static Status open_dataset(const Options *options, const Plan *plan, const char *path, Arena *arena,
+                           DatasetOptions *dataset_options, Dataset **ret)
+{
+    TRY(read_shapes(options, plan, arena, dataset_options));
+    TRY(read_sources(options, arena, dataset_options));
+    TRY(read_shard(options, dataset_options));
+    int n = plan_n_inputs(plan);
+    const Value **inputs = arena_array(arena, (size_t)MAX(n, 1), sizeof inputs[0]);
+    for (int i = 0; i < n; i++)
+        inputs[i] = plan_input(plan, i);
+    return dataset_open(path, inputs, n, dataset_options, ret);
+}
+
 Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
                      int64_t max_samples, Dataset **ret)
 {
-    (void)options;
-    DatasetOptions dataset_options = {.preprocess = *preprocess, .max_samples = max_samples, .read_pb = onnx_read_tensor};
-    int n = plan_n_inputs(plan);
-    const Value **inputs = xcalloc((size_t)MAX(n, 1), sizeof inputs[0]);
+    DatasetOptions dataset_options = {.preprocess = *preprocess, .max_samples = max_samples,
+                                      .draw = options->seed >= 0, .seed = MAX(options->seed, (int64_t)0),
+                                      .read_pb = onnx_read_tensor};
+    Arena *arena = arena_new();
+    Status status = open_dataset(options, plan, path, arena, &dataset_options, ret);
+    arena_free(arena);
+    return status;
+}
+
+static int find_value(const char *name, const Plan *plan, int n, const Value *(*value)(const Plan *plan, int i))
+{
     for (int i = 0; i < n; i++)
-        inputs[i] = plan_input(plan, i);
-    Status status = dataset_open(path, inputs, n, &dataset_options, ret);
-    free(inputs);
+        if (strcmp(value(plan, i)->name, name) == 0)
+            return i;
+    return -1;
+}
+
+Status setup_states(const Options *options, const Plan *plan, StateLink *ret_links, int *ret_n)
+{
+    Arena *arena = arena_new();
+    Status status = NULL;
+    int n = 0;
+    for (int i = 0; i < options->states.n && status == NULL; i++) {
+        const char *input, *output;
+        if (!split_at_equals(arena, options->states.items[i], &input, &output))
+            continue; /* zeros for every sample */
+        StateLink link = {find_value(input, plan, plan_n_inputs(plan), plan_input),
+                          find_value(output, plan, plan_n_outputs(plan), plan_output)};
+        if (link.input < 0 || link.output < 0)
+            status = status_new(CODE_USAGE, "option '--state': the model has no %s '%s'",
+                                link.input < 0 ? "input" : "output", link.input < 0 ? input : output);
+        else
+            ret_links[n++] = link;
+    }
+    arena_free(arena);
+    *ret_n = n;
     return status;
 }
 

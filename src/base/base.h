@@ -17,7 +17,8 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 /* A hot loop compiled for several levels of vector instructions, the best one for the CPU chosen when the program starts. Not
  * under sanitizers, whose run time is not up when the choice is made. */
-#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    (!defined(__clang__) || __clang_major__ >= 17) /* older ones name the chooser so that other files miss it */
 #define CPU_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define CPU_CLONES
@@ -164,7 +165,7 @@ typedef struct AtomicFile AtomicFile;
 MUST_USE Status atomic_open(const char *path, AtomicFile **ret);
 MUST_USE Status atomic_write(AtomicFile *file, const void *data, size_t bytes);
 void atomic_skip_sync(AtomicFile *file); /* commit renames without waiting for the disk: one of many files of a dump */
-/* Everything written so far is on the disk: what can fail about several files is found out before the first is renamed. */
+/* Puts all that was written on the disk: what can fail about several files is found out before the first is renamed. */
 MUST_USE Status atomic_settle(AtomicFile *file);
 MUST_USE Status atomic_commit(AtomicFile *file); /* consumes the file, also when it fails */
 void atomic_abandon(AtomicFile *file);           /* NULL is fine; removes the temporary */
@@ -184,7 +185,7 @@ void file_list_free(FileList *list);
 const char *path_base(const char *path);      /* the part behind the last '/' */
 const char *path_extension(const char *path); /* behind the last '.' of the base name, "" when none */
 bool path_same_file(const char *a, const char *b); /* both exist and are one file */
-/* Writing the one writes the other: one file, or one name in one folder ("o.onnx" and "./o.onnx") that does not exist yet. */
+/* Writing the one writes the other: one file, or one that is not there yet ("o.onnx" and "./o.onnx"). */
 bool path_same_target(const char *a, const char *b);
 
 /* ---- hash.c ------------------------------------------------------------------------------------------------------ */

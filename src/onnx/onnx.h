@@ -28,8 +28,8 @@ typedef struct SaveResult {
 MUST_USE Status onnx_save(const Model *model, const char *path, ExternalData external, SaveResult *ret);
 /* Serialises into memory (malloc'ed, caller frees); CODE_MODEL when it passes 2 GB. */
 MUST_USE Status onnx_save_memory(const Model *model, unsigned char **ret, size_t *ret_bytes);
-/* Whether weights of a loaded model stand in the file at `path`, so that writing there would destroy them; how many bytes of
- * its weights stand in files beside it. */
+/* Whether weights of a loaded model stand in the file at `path`, so that writing there would destroy them; how many
+ * bytes of its weights stand in files beside it. */
 bool onnx_reads_from(const Model *model, const char *path);
 uint64_t onnx_external_bytes(const Model *model);
 /* One TensorProto (.pb): owned tensor; its name in `arena` when arena is given. */

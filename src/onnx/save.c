@@ -95,12 +95,9 @@ static MUST_USE Status write_placed(const Builder *builder, AtomicFile *file)
     return NULL;
 }
 
-static MUST_USE Status write_data(const Builder *builder, const Model *model, const char *path, AtomicFile **ret)
+static MUST_USE Status write_data(const Builder *builder, const char *path, AtomicFile **ret)
 {
     AtomicFile *file;
-    if (onnx_reads_from(model, path))
-        return status_new(CODE_WRITE, "'%s' holds weights of the input model and would be overwritten; write to "
-                          "another folder", path);
     TRY(atomic_open(path, &file));
     Status status = write_placed(builder, file);
     if (status != NULL) {
@@ -111,13 +108,24 @@ static MUST_USE Status write_data(const Builder *builder, const Model *model, co
     return NULL;
 }
 
+static MUST_USE Status check_target(const Model *model, const char *path)
+{
+    if (!onnx_reads_from(model, path))
+        return NULL;
+    return status_new(CODE_WRITE, "'%s' holds weights of the input model and would be overwritten; write to "
+                      "another folder", path);
+}
+
 /* Both files are written before either gets its name, the data first: a model never stands without its weights. */
 static MUST_USE Status write_files(const Builder *builder, const ProtobufCMessage *proto, const Model *model,
                                    const char *path, const char *data_path, char ret_sha[65])
 {
     AtomicFile *data = NULL, *file = NULL;
-    if (builder->n_placed > 0)
-        TRY(write_data(builder, model, data_path, &data));
+    TRY(check_target(model, path));
+    if (builder->n_placed > 0) {
+        TRY(check_target(model, data_path));
+        TRY(write_data(builder, data_path, &data));
+    }
     Status status = write_model(proto, path, &file, ret_sha);
     if (status != NULL) {
         atomic_abandon(data);

@@ -209,7 +209,7 @@ static Status infer_grid_sample(Node *node)
 static double base_at(bool align, int64_t i, int64_t size)
 {
     if (align)
-        return size > 1 ? -1 + 2 * (double)i / (double)(size - 1) : -1;
+        return size > 1 ? -1 + 2 * (double)i / (double)(size - 1) : 0;
     return -1 + (2 * (double)i + 1) / (double)size;
 }
 

@@ -130,7 +130,7 @@ static Status check_dft_axis(const Node *node, int64_t axis, int rank, int *ret)
 static Status eval_dft(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0];
-    bool inverse = node_int(ctx->node, "inverse", 0) != 0, half = one_sided(ctx->node);
+    bool inverse = node_int(ctx->node, "inverse", 0) != 0, half = one_sided(ctx->node), real = inverse && half;
     int64_t axis_given = node_int(ctx->node, "axis", 1), n, dims[TENSOR_MAX_RANK], parts, bins;
     Transform transform;
     int axis;
@@ -144,30 +144,32 @@ static Status eval_dft(EvalCtx *ctx)
     if (parts != 1 && parts != 2)
         return eval_error(ctx, CODE_MODEL, "the last axis has size %lld, expected 1 (real) or 2 (complex)",
                           (long long)parts);
-    if (half && (inverse || parts == 2))
-        return eval_error(ctx, CODE_UNSUPPORTED, "onesided with %s is not supported",
-                          inverse ? "inverse" : "a complex input");
-    TRY(whole_input(ctx, 1, x->dims[axis], &n));
+    if (half && (parts == 2) != inverse)
+        return eval_error(ctx, CODE_MODEL, "onesided %s does not go with a %s input", inverse ? "and inverse" : "",
+                          parts == 2 ? "complex" : "real");
+    TRY(whole_input(ctx, 1, real ? 2 * (x->dims[axis] - 1) : x->dims[axis], &n));
     TRY(transform_new(ctx, n, inverse, &transform));
-    bins = half ? n / 2 + 1 : n;
+    bins = half && !real ? n / 2 + 1 : n;
     memcpy(dims, x->dims, sizeof dims);
     dims[axis] = bins;
-    dims[x->rank - 1] = 2;
+    dims[x->rank - 1] = real ? 1 : 2;
     TRY(eval_output(ctx, 0, x->dtype, x->rank, dims));
     int64_t inner = count_of(x->dims, axis + 1, x->rank - 1), outer = count_of(x->dims, 0, axis);
     for (int64_t line = 0; line < outer * inner; line++) {
         int64_t o = line / inner, i = line % inner;
         for (int64_t k = 0; k < n; k++) {
-            int64_t at = ((o * x->dims[axis] + k) * inner + i) * parts;
-            bool inside = k < x->dims[axis];
+            bool mirrored = real && k > n / 2; /* the half that is not given is the conjugate of the other */
+            int64_t from = mirrored ? n - k : k, at = ((o * x->dims[axis] + from) * inner + i) * parts;
+            bool inside = from < x->dims[axis];
             transform.line[k].re = inside ? tensor_get(x, at) : 0;
-            transform.line[k].im = inside && parts == 2 ? tensor_get(x, at + 1) : 0;
+            transform.line[k].im = inside && parts == 2 ? (mirrored ? -1 : 1) * tensor_get(x, at + 1) : 0;
         }
         transform_line(&transform, transform.line, 1, n, transform.out);
         for (int64_t k = 0; k < bins; k++) {
-            int64_t at = ((o * bins + k) * inner + i) * 2;
+            int64_t at = ((o * bins + k) * inner + i) * (real ? 1 : 2);
             tensor_set(&ctx->out[0], at, transform.out[k].re / (inverse ? (double)n : 1));
-            tensor_set(&ctx->out[0], at + 1, transform.out[k].im / (inverse ? (double)n : 1));
+            if (!real)
+                tensor_set(&ctx->out[0], at + 1, transform.out[k].im / (inverse ? (double)n : 1));
         }
     }
     return NULL;
@@ -193,10 +195,11 @@ static Status infer_dft(Node *node)
     Shape shape = infer_shape(node, 0);
     int64_t axis_given = node->opset >= 20 ? -2 : node_int(node, "axis", 1), length;
     bool known = node->opset < 20 || node_in(node, 2) == NULL || known_number(node, 2, &axis_given);
-    int axis;
+    int axis = 0;
+    bool half = one_sided(node), real = half && node_int(node, "inverse", 0) != 0;
 
     if (shape.rank >= 0) {
-        shape.dims[MAX(shape.rank - 1, 0)] = dim_known(2);
+        shape.dims[MAX(shape.rank - 1, 0)] = dim_known(real ? 1 : 2);
         if (known)
             TRY(check_dft_axis(node, axis_given, shape.rank, &axis));
         for (int i = 0; i < shape.rank - 1; i++) {
@@ -204,7 +207,11 @@ static Status infer_dft(Node *node)
                 continue;
             if (node_in(node, 1) != NULL)
                 shape.dims[i] = known_number(node, 1, &length) && length >= 0 && known ? dim_known(length) : DIM_UNKNOWN;
-            shape.dims[i] = known || !one_sided(node) ? bins_of(shape.dims[i], one_sided(node)) : DIM_UNKNOWN;
+            else if (real)
+                shape.dims[i] = known && dim_is_known(shape.dims[i]) ? dim_known(MAX(2 * (shape.dims[i].size - 1), 0))
+                                                                      : DIM_UNKNOWN;
+            if (half && !real)
+                shape.dims[i] = known ? bins_of(shape.dims[i], half) : DIM_UNKNOWN;
         }
     }
     infer_output(node, 0, infer_dtype(node, 0), &shape);

@@ -9,8 +9,10 @@
  *
  * Within a cell Q is one number, so with running sums of n, of n log n and of the bins in use a candidate costs one
  * logarithm a level, not one a bin. The cells are those of the asymmetric grid itself, so data on one side of zero, or
- * off it, gets the levels it really has. Ends move in turn, zeros are left out: they are exact. Source of the
- * objective: Migacz 2017 (8-bit inference with TensorRT); the form for any range and the arithmetic are our own.
+ * off it, gets the levels it really has. A level is a bin wide at least: below, nothing is lost within the cells and all
+ * that is clipped looks like a spike, so that nothing at all would seem best. Ends move in turn, zeros are left out:
+ * they are exact. Source of the objective: Migacz 2017 (8-bit inference with TensorRT); the form for any range and the
+ * arithmetic are our own.
  */
 #include "src/quant/distribution.h"
 
@@ -93,6 +95,11 @@ static double divergence(const Entropy *e, Ends ends)
     return kept > 0 ? sum / total + log(kept / total) : INFINITY;
 }
 
+static bool fine_enough(const Entropy *e, Ends ends)
+{
+    return ends.high - ends.low >= e->levels * e->d->width;
+}
+
 /* The best of one end with the other one held. */
 static double move_end(const Entropy *e, Ends seen, Ends *ends, double best, bool high)
 {
@@ -100,9 +107,9 @@ static double move_end(const Entropy *e, Ends seen, Ends *ends, double best, boo
     double whole = high ? seen.high : seen.low;
     for (int s = 0; s <= STEPS_AN_OCTAVE * OCTAVES_MOST; s++) {
         double end = whole * exp2(-(double)s / STEPS_AN_OCTAVE);
-        if (fabs(end) < 2 * e->d->width)
-            break;
         *(high ? &at.high : &at.low) = end;
+        if (!fine_enough(e, at))
+            break;
         double found = divergence(e, at);
         if (found < best) {
             best = found;
@@ -125,10 +132,13 @@ Ends choose_entropy(const Distribution *d, Ends seen, int levels)
     double best = divergence(e, seen);
     for (int s = 1; s <= STEPS_AN_OCTAVE * OCTAVES_MOST / 4; s++) { /* both ends together, for a start */
         double factor = exp2(-4.0 * s / STEPS_AN_OCTAVE);
-        double found = divergence(e, (Ends){seen.low * factor, seen.high * factor});
+        Ends at = {seen.low * factor, seen.high * factor};
+        if (!fine_enough(e, at))
+            break;
+        double found = divergence(e, at);
         if (found < best) {
             best = found;
-            ends = (Ends){seen.low * factor, seen.high * factor};
+            ends = at;
         }
     }
     for (int round = 0; round < ROUNDS; round++) {

@@ -40,13 +40,13 @@ typedef struct Range {
     double sqnr_db;            /* of the 8-bit asymmetric quantization over the histogram; 999 when exact */
     int64_t elements;          /* seen */
     int64_t not_finite;        /* NaN and infinities among them */
-    const char *method;        /* what gave low and high: "mse", "minmax" ..., "edited"; a static text, or NULL */
+    const char *method;        /* what gave low and high: "mse", "minmax" ..., or NULL */
 } Range;
 
 typedef struct RangeTable RangeTable;
 RangeTable *ranges_new(void);
 void ranges_free(RangeTable *table); /* NULL is fine */
-void ranges_put(RangeTable *table, const Range *range); /* copies, the name too; replaces one of that name */
+void ranges_put(RangeTable *table, const Range *range); /* copies, the texts too; replaces one of that name */
 const Range *ranges_get(const RangeTable *table, const char *name); /* NULL when absent */
 size_t ranges_count(const RangeTable *table);
 const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insertion */

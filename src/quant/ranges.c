@@ -28,6 +28,11 @@ void ranges_free(RangeTable *table)
     free(table);
 }
 
+static const char *keep_method(RangeTable *table, const char *method)
+{
+    return method == NULL ? NULL : arena_strdup(table->arena, method);
+}
+
 void ranges_put(RangeTable *table, const Range *range)
 {
     size_t at = (size_t)(uintptr_t)map_get(table->by_name, range->name);
@@ -35,12 +40,14 @@ void ranges_put(RangeTable *table, const Range *range)
         const char *name = table->ranges[at - 1].name;
         table->ranges[at - 1] = *range;
         table->ranges[at - 1].name = name;
+        table->ranges[at - 1].method = keep_method(table, range->method);
         return;
     }
     table->ranges = array_reserve(table->ranges, &table->cap, table->n + 1, sizeof table->ranges[0]);
     Range *row = &table->ranges[table->n++];
     *row = *range;
     row->name = arena_strdup(table->arena, range->name);
+    row->method = keep_method(table, range->method);
     map_put(table->by_name, row->name, (void *)(uintptr_t)table->n);
 }
 

@@ -1,4 +1,4 @@
-/* test_evaluate.c - the figures of two models against each other, where they could lie: NaN, unlike shapes, wrong labels. */
+/* test_evaluate.c - two models against each other, where the figures could lie: NaN, unlike shapes, wrong labels. */
 #include "src/app/app.h"
 #include "src/ops/ops.h"
 #include "tests/calib/pictures.h"
@@ -80,7 +80,25 @@ TEST(evaluation_refuses_outputs_of_unlike_shape)
     const char *path = put_sample("shape/a.npy", 2, (const int64_t[]){1, 3}, (const float[]){1.0f, 2.0f, 3.0f});
     Evaluation result;
     CHECK_FAILS(evaluate_ops(one_node("Relu", "1,3"), one_node("Transpose", "1,3"), path, NULL, &result), CODE_MODEL,
-                "of the other model 3x1");
+                "output 'y' and output 'y' of the other model");
+}
+
+TEST(evaluation_takes_another_number_of_finds_for_an_infinite_error)
+{
+    const char *path = put_sample("finds/a.npy", 2, (const int64_t[]){1, 3}, (const float[]){-1.0f, 0.0f, 3.0f});
+    Model *a = one_node("NonZero", "1,3"), *b = model_new();
+    b->graph = graph_new(b, "g", NULL);
+    model_set_opset(b, "", 13);
+    Value *relu = TEST_NODE(b, "Relu", "r", test_input(b, "x", "1,3"));
+    test_output(TEST_NODE(b, "NonZero", "y", relu));
+    ops_bind(b);
+    CHECK_OK(ops_infer(b));
+    Evaluation result;
+    if (!CHECK_OK(evaluate_ops(a, b, path, NULL, &result)))
+        return;
+    CHECK_NEAR(result.outputs[0].sqnr_db, -999.0, 0);
+    CHECK_NEAR(result.outputs[0].cosine, 0.0, 0);
+    evaluation_release(&result);
 }
 
 TEST(evaluation_refuses_labels_for_what_is_no_class_scores)

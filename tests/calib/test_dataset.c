@@ -123,7 +123,7 @@ TEST(dataset_without_anything_readable_says_what_it_found)
     const Value *inputs[] = {&input};
     Dataset *dataset = NULL;
     CHECK_FAILS(dataset_open(in_folder(folder, ""), inputs, 1, standard(), &dataset), CODE_DATA,
-                "2 files, none an image, .npy or .pb");
+                "2 files, none an image, a recording, .npy, .npz, .pb or raw .bin");
     const char *empty = fresh_folder();
     CHECK_FAILS(dataset_open(in_folder(empty, ""), inputs, 1, standard(), &dataset), CODE_DATA, "empty");
     CHECK_FAILS(dataset_open(picture_path("no-such-folder"), inputs, 1, standard(), &dataset), CODE_DATA,

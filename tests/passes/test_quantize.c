@@ -332,6 +332,43 @@ static void not_finite(Model *m)
     test_output(TEST_NODE(m, "Conv", "y", x, test_fill(m, "w1", "2,2,1,1", INFINITY)));
 }
 
+/* y = If(max(x) > 0, Conv(x, w), Conv(x, v)) */
+static void branches(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,9,9");
+    Value *greatest = TEST_NODE(m, "ReduceMax", "greatest", x);
+    Value *condition = TEST_NODE(m, "Greater", "c", greatest, test_fill(m, "zero", "1", 0.0f));
+    Value *weights[] = {test_floats(m, "w", "8,4,3,3"), test_floats(m, "v", "8,4,3,3")};
+    Value *y = graph_value(m->graph, "y");
+    Node *node = graph_add_node(m->graph, NULL, "If", "", "if", 1, &condition, 1, &y);
+    for (int i = 0; i < 2; i++) {
+        Graph *inner = graph_new(m, i == 0 ? "then" : "else", node);
+        Value *out = graph_value(inner, i == 0 ? "yes" : "no");
+        graph_add_node(inner, NULL, "Conv", "", i == 0 ? "conv_then" : "conv_else", 2, (Value *[]){x, weights[i]}, 1,
+                       &out);
+        graph_add_output(inner, out);
+        node_add_attr(node, i == 0 ? "then_branch" : "else_branch", ATTR_GRAPH)->g = inner;
+    }
+    test_output(y);
+}
+
+TEST(quantize_names_the_weighted_nodes_of_inner_graphs)
+{
+    Fixture f = quantized(branches);
+    int named = 0;
+    for (uint32_t id = 0; id < f.decisions->n_nodes; id++) {
+        const NodeDecision *decision = &f.decisions->nodes[id];
+        if (decision->op_type == NULL || strcmp(decision->op_type, "Conv") != 0)
+            continue;
+        CHECK(decision->weighted);
+        CHECK_INT(decision->fate, FATE_FLOAT);
+        CHECK(strstr(decision->reason, "inner graph") != NULL);
+        named++;
+    }
+    CHECK_INT(named, 2);
+    release(&f);
+}
+
 TEST(quantize_leaves_weights_that_are_not_finite)
 {
     Fixture f = quantized(not_finite);

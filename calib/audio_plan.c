@@ -54,6 +54,9 @@ static Status find_layout(const Value *input, AudioPlan *plan)
                                     : plan->options.kind == FEATURE_RAW ? raw : framed;
     if (shape->rank < 0 && plan->options.layout[0] == '\0')
         return status_new(CODE_USAGE, "input '%s' has no known shape; give layout=... in --features", input->name);
+    if (plan->n_features > 1 && plan->options.layout[0] != '\0' && strchr(plan->options.layout, 'm') == NULL)
+        return status_new(CODE_USAGE, "layout '%s' has no axis 'm' for the %d values of a frame", plan->options.layout,
+                          plan->n_features);
     size_t n = 0;
     while (candidates[n] != NULL)
         n++;

@@ -2,7 +2,8 @@
  *
  *     file ─ frames [from - margin, to + margin) ─ one channel or their mean ─ resampled ─ margin cut off ─ features
  *
- * A window is read and resampled with a margin on both sides, so that its ends sound as they do within the whole.
+ * A window is read and resampled with a margin on both sides, so that its ends sound as they do within the whole, and from
+ * a frame that falls on a sample of the new rate, so that it is not shifted by a part of one.
  */
 #include "calib/reader.h"
 
@@ -14,6 +15,7 @@
 
 #define CHANNELS_MAX 64
 #define FRAMES_MAX ((int64_t)1 << 28)
+#define LENGTH_UNKNOWN ((int64_t)1 << 40)
 #define CHUNK 65536          /* frames decoded in one go */
 #define MARGIN_SECONDS 0.05
 
@@ -39,12 +41,33 @@ static bool claims(const unsigned char *head, size_t n)
     return false;
 }
 
+/* Streams that do not say how long they are (frames is then near the greatest number) are decoded once to count. */
+static void count_frames(SNDFILE *file, SF_INFO *info)
+{
+    if (info->channels < 1 || info->channels > CHANNELS_MAX)
+        return;
+    float *chunk = xcalloc((size_t)CHUNK * (size_t)info->channels, sizeof chunk[0]);
+    sf_count_t frames = 0, got;
+    while (frames < FRAMES_MAX && (got = sf_readf_float(file, chunk, CHUNK)) > 0)
+        frames += got;
+    free(chunk);
+    info->frames = frames;
+}
+
 static Status open_file(const char *path, SNDFILE **ret, SF_INFO *info)
 {
     *info = (SF_INFO){0};
     SNDFILE *file = sf_open(path, SFM_READ, info);
     if (file == NULL)
         return status_new(CODE_DATA, "%s: not a recording that can be read: %s", path, sf_strerror(NULL));
+    if (info->frames >= LENGTH_UNKNOWN) {
+        count_frames(file, info);
+        sf_close(file);
+        SF_INFO again = {0};
+        file = sf_open(path, SFM_READ, &again);
+        if (file == NULL)
+            return status_new(CODE_DATA, "%s: not a recording that can be read: %s", path, sf_strerror(NULL));
+    }
     const char *wrong = info->channels < 1 || info->channels > CHANNELS_MAX         ? "channels"
                         : info->samplerate < 1 || info->samplerate > AUDIO_RATE_MAX ? "sample rate"
                         : info->frames < 1                                          ? "length" : NULL;
@@ -149,6 +172,16 @@ static Status trim(int64_t skip, int64_t n, Sound *sound)
     return NULL;
 }
 
+static int64_t greatest_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 /* One window, or all there is. sound->x is freed by the caller, also after a failure. */
 static Status read_sound(const AudioPlan *plan, SNDFILE *file, const SF_INFO *info, int64_t window, Sound *sound)
 {
@@ -162,7 +195,8 @@ static Status read_sound(const AudioPlan *plan, SNDFILE *file, const SF_INFO *in
         return status_new(CODE_DATA, "%g s are shorter than the window of %g s", (double)all / o->sample_rate,
                           (double)wanted / o->sample_rate);
     int64_t margin = ratio == 1 ? 0 : (int64_t)(MARGIN_SECONDS * info->samplerate) + 1;
-    int64_t from = MAX((int64_t)floor((double)start / ratio) - margin, (int64_t)0);
+    int64_t unit = info->samplerate / greatest_divisor(info->samplerate, o->sample_rate);
+    int64_t from = MAX((int64_t)floor((double)start / ratio) - margin, (int64_t)0) / unit * unit;
     int64_t to = MIN((int64_t)ceil((double)(start + wanted) / ratio) + margin, (int64_t)info->frames);
     if (to - from > FRAMES_MAX)
         return status_new(CODE_DATA, "%g s are too long for one sample; give --window",

@@ -25,13 +25,8 @@ static Status find_member(const Dataset *dataset, const FileMap *map, int input,
     free(name);
     if (status == NULL || dataset->n_main > 1)
         return status;
-    Status other = zip_read(map->data, map->size, NULL, ret); /* the only one may have any name */
-    if (other == NULL) {
-        status_free(status);
-        return NULL;
-    }
-    status_free(other);
-    return status;
+    status_free(status);
+    return zip_read(map->data, map->size, NULL, ret); /* the only one may have any name */
 }
 
 static Status read(const Dataset *dataset, const Part *part, int input, Tensor *ret)

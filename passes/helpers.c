@@ -161,11 +161,23 @@ Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char 
     return node;
 }
 
+/* Asks the op's table before the node's own attributes, which are mostly not in the cache: every pass asks this of every
+ * node. */
+static bool may_have_graph(const Node *node)
+{
+    if (node->n_attrs == 0 || node->def == NULL)
+        return node->n_attrs > 0;
+    for (const AttrSpec *spec = node->def->attrs; spec != NULL && spec->name != NULL; spec++)
+        if (spec->kind == ATTR_GRAPH || spec->kind == ATTR_GRAPHS)
+            return true;
+    return false;
+}
+
 static Status visit_graph(PassContext *context, Graph *graph, Status (*visit)(PassContext *context, Node *node))
 {
     for (Node *node = graph->first, *next; node != NULL; node = next) {
         next = node->next;
-        for (int i = 0; i < node->n_attrs; i++) {
+        for (int i = 0; i < node->n_attrs && may_have_graph(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t j = 0; j < n; j++)

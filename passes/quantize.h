@@ -6,6 +6,7 @@
 #define QUANTIZE_QUANTIZE_H
 
 #include "src/ir/ir.h"
+#include "src/ops/ops.h"
 #include "src/quant/quant.h"
 
 typedef enum NodeFate {
@@ -41,6 +42,7 @@ typedef struct QuantPlan {
     uint32_t n_nodes;
     ValueDecision *values;  /* by value id, likewise */
     uint32_t n_values;
+    ElementCounts counts;   /* of one sample, for MACs; may be empty */
 } QuantPlan;
 
 QuantPlan *quant_plan_new(const Model *model);

@@ -222,10 +222,20 @@ static NodeFate choose_fate(Decider *decider, const Node *node)
 
 /* ---- scales ------------------------------------------------------------------------------------------------------ */
 
+/* The range of a Clip that calibration saw at 0 only ends at the Clip's bound: its Q must not let more through. */
+static float high_end(const Value *value, const Range *range)
+{
+    const Node *producer = value->producer;
+    const Tensor *bound = producer != NULL && node_is(producer, "Clip") ? node_constant(producer, 2) : NULL;
+    if (range->high > 0.0f || range->low < 0.0f || bound == NULL || bound->count != 1)
+        return range->high;
+    return (float)tensor_get(bound, 0);
+}
+
 static QParams params_from_range(const Decider *decider, const Value *value)
 {
     const Range *range = ranges_get(decider->context->ranges, value->name);
-    return qparams_asymmetric(range->low, range->high, decider->context->target->activation);
+    return qparams_asymmetric(range->low, high_end(value, range), decider->context->target->activation);
 }
 
 static void quantize_value(Decider *decider, const Value *value)
@@ -310,7 +320,7 @@ static void describe(Decider *decider, const Node *node)
     decision->op_type = arena_strdup(decider->plan->arena, node->op_type);
     decision->runs_as = runs_as(decider, node, decision->fate);
     decision->weighted = op_is_weighted(node);
-    decision->macs = MAX(op_macs(node), 0);
+    decision->macs = MAX(op_macs(node, &decider->plan->counts), 0);
     decision->weight_sqnr_db = NAN;
     if (decision->reason == NULL)
         decision->reason = "";

@@ -184,6 +184,8 @@ typedef struct Proof {
     int n_inputs, n_outputs;
     double max_abs_diff;      /* NAN until proof_end(); infinite when shapes or types differ */
     double max_relative_diff; /* greatest over the outputs of max |difference| / max |output| */
+    ElementCounts counts;     /* sizes the values had in the latest of the two runs */
+    int64_t macs;             /* of the model as it was, with the sizes of the sample */
 } Proof;
 
 MUST_USE Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret);

@@ -32,16 +32,19 @@ static void tell_oddities(const Sights *sights, Arena *arena)
             console_warn("%s", lines[i]);
 }
 
-static Status write_table(const Options *options, const RangeSource *source, const Sights *sights, Team *team)
+static Status write_table(const Options *options, const RangeSource *source, const Sights *sights, Team *team,
+                          double seconds)
 {
+    double started = clock_seconds();
     RangeRule rule;
     if (!range_rule_parse(source->rule, &rule))
         return status_new(CODE_DATA, "unknown method '%s'", source->rule);
     RangeTable *ranges = sights_choose(sights, rule, team);
     Status status = ranges_write(options->output, source, ranges, sights);
     if (status == NULL)
-        printf("%s: %zu ranges from %lld samples, method %s\n", options->output, ranges_count(ranges),
-               (long long)sights->samples, source->rule);
+        printf("%s: %zu ranges from %lld samples, method %s, %.2f s, peak memory %.1f MB\n", options->output,
+               ranges_count(ranges), (long long)sights->samples, source->rule, seconds + clock_seconds() - started,
+               (double)peak_memory_bytes() / 1e6);
     ranges_free(ranges);
     return status;
 }
@@ -78,7 +81,7 @@ static Status calibrate(Calibrate *c)
     if (options->dry_run)
         return NULL;
     if (options->shard == NULL)
-        return write_table(options, &source, &c->sights, c->team);
+        return write_table(options, &source, &c->sights, c->team, seconds);
     TRY(part_write(options->output, &source, &c->sights));
     printf("%s: shard %s, %lld samples\n", options->output, options->shard, (long long)c->sights.samples);
     return NULL;
@@ -190,7 +193,7 @@ Status command_merge(const Options *options, int *ret_exit)
         tell_oddities(&sights, arena);
         if (options->method != NULL)
             source.rule = options->method;
-        status = write_table(options, &source, &sights, team);
+        status = write_table(options, &source, &sights, team, 0);
         sights_release(&sights);
     }
     team_free(team);

@@ -26,7 +26,7 @@ static void explain_step(const Options *options, const Plan *plan, int i, Tally 
 {
     const Node *node = plan_step_node(plan, i);
     bool integer = plan_step_is_integer(plan, i);
-    int64_t macs = MAX(op_macs(node), 0);
+    int64_t macs = MAX(op_macs(node, NULL), 0);
     tally->macs += macs;
     tally->integer_macs += integer ? macs : 0;
     if (is_conversion(node)) {

@@ -115,7 +115,7 @@ static int64_t model_macs(const Model *model)
 {
     int64_t macs = 0;
     for (const Node *node = model->graph->first; node != NULL; node = node->next)
-        macs += MAX(op_macs(node), 0);
+        macs += MAX(op_macs(node, NULL), 0);
     return macs;
 }
 

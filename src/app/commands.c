@@ -74,6 +74,19 @@ static const Command *find_command(const char *word)
     return NULL;
 }
 
+/* A first word that is neither an option nor a file may be a command with a slip in it. */
+static Status check_first_word(const char *word)
+{
+    const char *names[COUNT_OF(commands)];
+    for (size_t i = 1; i < COUNT_OF(commands); i++)
+        names[i - 1] = commands[i].name;
+    names[COUNT_OF(commands) - 1] = NULL;
+    if (word[0] == '-' || access(word, F_OK) == 0 || strchr(word, '.') != NULL || strchr(word, '/') != NULL)
+        return NULL;
+    const char *nearest = text_nearest(word, names);
+    return nearest == NULL ? NULL : status_new(CODE_USAGE, "unknown command '%s'; did you mean '%s'?", word, nearest);
+}
+
 /* One line, always: a message never breaks a log that is read line by line. */
 static int tell_failure(Status status)
 {
@@ -88,10 +101,12 @@ int app_main(int argc, char **argv)
     install_handlers();
     const Command *command = argc > 1 ? find_command(argv[1]) : NULL;
     int skip = command == NULL ? 1 : 2;
+    Options options;
+    Status status = command == NULL && argc > 1 ? check_first_word(argv[1]) : NULL;
     if (command == NULL)
         command = &commands[0];
-    Options options;
-    Status status = options_parse(command, argc - skip, argv + skip, &options);
+    if (status == NULL)
+        status = options_parse(command, argc - skip, argv + skip, &options);
     if (status != NULL)
         return tell_failure(status);
     if (options.version) {

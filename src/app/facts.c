@@ -30,7 +30,7 @@ static void count_node(Counter *counter, const Node *node)
         map_put(counter->by_op, op, (void *)(uintptr_t)at);
     }
     counter->ops[at - 1].count++;
-    counter->macs += MAX(op_macs(node), 0);
+    counter->macs += MAX(op_macs(node, NULL), 0);
     for (int i = 0; i < node->n_attrs; i++) /* weights kept in Constant nodes */
         if (node->attrs[i].kind == ATTR_TENSOR)
             counter->parameters += node->attrs[i].t->count;

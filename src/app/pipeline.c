@@ -21,6 +21,7 @@ typedef struct Pipeline {
     Preprocess preprocess;
     Dataset *calibration, *evaluation; /* evaluation may be the same object */
     Labels *labels;
+    bool external;         /* weights go to a file of their own */
     AtomicFile *model_file, *report_file, *depfile;
     int *exit_code;
 } Pipeline;
@@ -78,6 +79,10 @@ static Status load_model(Pipeline *p)
 {
     TRY(onnx_load(p->job.options->model, &p->model));
     TRY(status_prefix(ops_infer(p->model), "%s: shape inference", p->job.options->model));
+    const int newest_opset = 25;
+    if (model_opset(p->model, "") > newest_opset)
+        warn(p, arena_printf(p->arena, "the model imports opset %d of ai.onnx, newer than the newest known here (%d)",
+                             model_opset(p->model, ""), newest_opset));
     return facts_read(p->model, p->job.options->model, &p->job.input);
 }
 
@@ -106,6 +111,17 @@ static Status check_quantizable(Pipeline *p)
                       p->job.options->model, node_describe(found));
 }
 
+/* An output must not take the place of a file the job reads. */
+static Status check_outputs_against_data(const Pipeline *p)
+{
+    const char *outputs[] = {p->job.output_path, p->job.report_path, p->job.options->depfile};
+    for (int64_t i = 0; i < dataset_count(p->calibration); i++)
+        for (size_t k = 0; k < COUNT_OF(outputs); k++)
+            if (outputs[k] != NULL && path_same_file(outputs[k], dataset_file(p->calibration, i)))
+                return status_new(CODE_USAGE, "output '%s' is a file of the calibration data; name another", outputs[k]);
+    return NULL;
+}
+
 static Status open_data(Pipeline *p, const Plan *plan)
 {
     const Options *options = p->job.options;
@@ -114,6 +130,7 @@ static Status open_data(Pipeline *p, const Plan *plan)
     TRY(setup_dataset(options, plan, &p->preprocess, options->calib, options->samples, &p->calibration));
     if (options->eval != NULL)
         TRY(setup_dataset(options, plan, &p->preprocess, options->eval, 0, &p->evaluation));
+    TRY(check_outputs_against_data(p));
     p->job.data_reader = dataset_reader(p->calibration);
     p->job.data_description = dataset_describe(p->calibration);
     if (dataset_warning(p->calibration) != NULL)
@@ -140,6 +157,8 @@ static Status begin_proof(Pipeline *p)
     Status status = open_data(p, plan);
     if (status == NULL)
         status = name_model(p, proof_begin(plan, p->calibration, &p->job.proof));
+    if (status == NULL)
+        p->job.input.macs = p->job.proof.macs;
     plan_free(plan);
     return status;
 }
@@ -196,6 +215,7 @@ static Status quantize(Pipeline *p)
     PassOptions passes;
     TRY(setup_passes(p->job.options, p->arena, &passes));
     p->job.decisions = quant_plan_new(p->model);
+    p->job.decisions->counts = p->job.proof.counts;
     Status status = passes_run(p->model, PASS_QUANTIZE, &passes, p->job.calibration.ranges,
                                setup_target(p->job.options), p->job.decisions, p->job.records);
     TRY(status_prefix(status, "%s: quantize", p->job.options->model));
@@ -219,17 +239,15 @@ static bool needs_external_data(const Pipeline *p)
     return choice == EXTERNAL_ALWAYS || (choice == EXTERNAL_AUTO && bytes > limit);
 }
 
-/* Two files whose names refer to each other cannot wait under other names: they are written now, the data first. */
-static Status save_external(Pipeline *p, Model **ret_written)
+/* Two files whose names refer to each other cannot wait under other names: they are written last, the data first, and what
+ * is measured is the model as it stands in memory. */
+static Status save_external(Pipeline *p, const Model *model)
 {
+    SaveResult result;
+    TRY(interrupt_check());
     atomic_abandon(p->model_file);
     p->model_file = NULL;
-    SaveResult result;
-    TRY(onnx_save(p->model, p->job.output_path, EXTERNAL_ALWAYS, &result));
-    model_free(p->model);
-    p->model = NULL;
-    TRY(onnx_load(p->job.output_path, ret_written));
-    facts_count(*ret_written, &p->job.output);
+    TRY(onnx_save(model, p->job.output_path, EXTERNAL_ALWAYS, &result));
     memcpy(p->job.output.sha256, result.sha256, sizeof result.sha256);
     p->job.output.bytes = result.model_bytes;
     p->job.output.external_bytes = result.external_bytes;
@@ -261,8 +279,18 @@ static Status save_single(Pipeline *p, Model **ret_written)
 
 static Status save_model(Pipeline *p, Model **ret_written)
 {
-    bool external = !p->job.options->dry_run && needs_external_data(p);
-    return external ? save_external(p, ret_written) : save_single(p, ret_written);
+    p->external = !p->job.options->dry_run && needs_external_data(p);
+    if (p->external) {
+        facts_count(p->model, &p->job.output);
+        *ret_written = p->model;
+        p->model = NULL;
+    } else {
+        TRY(save_single(p, ret_written));
+    }
+    p->job.output.macs = 0; /* with the sizes of the sample, as those of the input */
+    for (uint32_t id = 0; id < p->job.decisions->n_nodes; id++)
+        p->job.output.macs += p->job.decisions->nodes[id].macs;
+    return NULL;
 }
 
 static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8)
@@ -376,6 +404,8 @@ static Status run(Pipeline *p)
     Status status = save_model(p, &written);
     if (status == NULL)
         status = measure(p, written);
+    if (status == NULL && p->external)
+        status = save_external(p, written);
     model_free(written);
     TRY(status);
     check_target_drop(p);

@@ -5,6 +5,7 @@
  * Only the outputs of one sample are kept in between, so the two forms of the model never stand in memory together.
  */
 #include "src/app/app.h"
+#include "src/ops/ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,6 +25,31 @@ static Status load_first(const Dataset *dataset, Tensor *ret_inputs)
     return status_new(CODE_DATA, "there are no samples");
 }
 
+static Status count_elements(void *context, const Value *value, Tensor *tensor)
+{
+    ElementCounts *counts = context;
+    if (value->id < counts->n)
+        counts->by_value[value->id] = tensor->count;
+    return NULL;
+}
+
+/* Runs the sample and notes the size of every value. */
+static Status run_counting(const Plan *plan, Proof *proof, Tensor *ret_views, Runner *runner)
+{
+    const Model *model = plan_model(plan);
+    free(proof->counts.by_value);
+    proof->counts = (ElementCounts){xcalloc(MAX(model->n_ids, 1), sizeof(int64_t)), model->n_ids};
+    return runner_run(runner, proof->inputs, &(Observer){count_elements, &proof->counts}, ret_views);
+}
+
+static int64_t sum_macs(const Model *model, const ElementCounts *counts)
+{
+    int64_t macs = 0;
+    for (const Node *node = model->graph->first; node != NULL; node = node->next)
+        macs += MAX(op_macs(node, counts), 0);
+    return macs;
+}
+
 Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret)
 {
     Proof proof = {.n_inputs = plan_n_inputs(plan),
@@ -36,7 +62,9 @@ Status proof_begin(const Plan *plan, const Dataset *dataset, Proof *ret)
     Runner *runner = runner_new(plan, NULL);
     Status status = load_first(dataset, proof.inputs);
     if (status == NULL)
-        status = runner_run(runner, proof.inputs, NULL, views);
+        status = run_counting(plan, &proof, views, runner);
+    if (status == NULL)
+        proof.macs = sum_macs(plan_model(plan), &proof.counts);
     for (int i = 0; i < proof.n_outputs && status == NULL; i++)
         status = tensor_copy(&proof.outputs[i], &views[i]);
     runner_free(runner);
@@ -68,7 +96,7 @@ Status proof_end(const Plan *plan, Proof *proof)
 {
     Tensor *views = xcalloc((size_t)MAX(proof->n_outputs, 1), sizeof views[0]);
     Runner *runner = runner_new(plan, NULL);
-    Status status = runner_run(runner, proof->inputs, NULL, views);
+    Status status = run_counting(plan, proof, views, runner);
     for (int i = 0; i < proof->n_outputs && status == NULL; i++)
         proof_compare(&proof->outputs[i], &views[i], &proof->max_abs_diff, &proof->max_relative_diff);
     runner_free(runner);
@@ -85,4 +113,6 @@ void proof_release(Proof *proof)
     free(proof->inputs);
     free(proof->outputs);
     proof->inputs = proof->outputs = NULL;
+    free(proof->counts.by_value);
+    proof->counts = (ElementCounts){0};
 }

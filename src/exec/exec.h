@@ -23,6 +23,7 @@ typedef struct PlanOptions {
 /* The model must outlive the plan. CODE_UNSUPPORTED names an op that cannot run. */
 MUST_USE Status plan_new(const Model *model, const PlanOptions *options, Plan **ret);
 void plan_free(Plan *plan); /* NULL is fine */
+const Model *plan_model(const Plan *plan);
 int plan_n_inputs(const Plan *plan);              /* graph inputs that no initializer shadows */
 const Value *plan_input(const Plan *plan, int i);
 int plan_n_outputs(const Plan *plan);

@@ -245,6 +245,11 @@ void plan_free(Plan *plan)
     free(plan);
 }
 
+const Model *plan_model(const Plan *plan)
+{
+    return plan->model;
+}
+
 int plan_n_inputs(const Plan *plan)
 {
     return plan->n_inputs;

@@ -84,8 +84,8 @@ MUST_USE Status tensor_alloc(Tensor *ret, DType dtype, int rank, const int64_t *
 MUST_USE Status tensor_view(Tensor *ret, DType dtype, int rank, const int64_t *dims, void *data);
 MUST_USE Status tensor_copy(Tensor *ret, const Tensor *from); /* deep, owned (strings still point at their bytes) */
 void tensor_release(Tensor *tensor);                          /* frees owned data, zeroes the struct; NULL is fine */
-/* A sequence while it runs: rank 1, data is Tensor[count], the elements' data behind it in the same block. Strings still
- * point at their bytes. An empty optional has rank 2 (0 x 0); one that holds something is what it holds. */
+/* A sequence while it runs: rank 1, data is Tensor[count], the elements' data behind it in the same block. Strings
+ * still point at their bytes. An empty optional has rank 2 (0 x 0); one that holds something is what it holds. */
 #define LIST_NONE_RANK 2
 MUST_USE Status tensor_list_measure(const Tensor *elements, int64_t n, size_t *ret_bytes);
 void tensor_list_pack(const Tensor *elements, int64_t n, void *block);

@@ -266,6 +266,34 @@ static Status infer_cast_like(Node *node)
     return infer_cast_to(node, infer_dtype(node, 1));
 }
 
+/* ---- BitCast (opset 26): the same bits under another type of as many --------------------------------------------- */
+
+static Status eval_bitcast(EvalCtx *ctx)
+{
+    const Tensor *x = ctx->in[0];
+    int64_t to = node_int(ctx->node, "to", 0);
+    int bits = to > 0 && to <= DT_LAST ? dtype_bits((DType)to) : 0;
+    Tensor view = *x;
+
+    if (bits == 0 || bits != dtype_bits(x->dtype))
+        return eval_error(ctx, CODE_MODEL, "%s cannot be read as type %lld: elements of %d and %d bits",
+                          dtype_name(x->dtype), (long long)to, dtype_bits(x->dtype), bits);
+    view.dtype = (DType)to;
+    return eval_output_alias(ctx, 0, &view, x->rank, x->dims);
+}
+
+static Status infer_bitcast(Node *node)
+{
+    int64_t to = node_int(node, "to", 0);
+    Shape shape = infer_shape(node, 0);
+
+    if (to <= 0 || to > DT_LAST)
+        return node_error(node, CODE_MODEL, "there is no type %lld to cast to", (long long)to);
+    infer_output(node, 0, (DType)to, &shape);
+    return NULL;
+}
+
+static const AttrSpec bitcast_attrs[] = {{"to", ATTR_INT, true}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec cast_attrs[] = {
     {"to", ATTR_INT, true},
     {"saturate", ATTR_INT, false},
@@ -285,4 +313,8 @@ const OpDef op_cast = {
 const OpDef op_castlike = {
     .type = "CastLike", .domain = "", .versions = {15, 19, 21, 23, 24, 25}, .min_in = 2, .max_in = 2, .min_out = 1,
     .max_out = 1, .attrs = cast_like_attrs, .infer = infer_cast_like, .eval = eval_cast_like, .quant = RULE_FLOAT,
+};
+const OpDef op_bitcast = {
+    .type = "BitCast", .domain = "", .versions = {26}, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .attrs = bitcast_attrs, .infer = infer_bitcast, .eval = eval_bitcast, .quant = RULE_FLOAT,
 };

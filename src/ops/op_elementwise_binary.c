@@ -152,8 +152,8 @@ static Status check_legacy(const Node *node)
 
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
-/* Before opset 7 the second input stands at `axis` of the first, the last axes when that is absent; the slope of PRelu at
- * the channels. From then on both are numpy's. */
+/* Before opset 7 the second input stands at `axis` of the first, the last axes when that is absent; the slope of
+ * PRelu at the channels. From then on both are numpy's. */
 static Status read_pair(EvalCtx *ctx, const Tensor *in[2], Tensor *view)
 {
     const Tensor *a = ctx->in[0], *b = ctx->in[1];

@@ -198,7 +198,9 @@ static Status infer_grid_sample(Node *node)
     if (rank > 2) {
         out.rank = rank;
         for (int i = 0; i < rank; i++)
-            out.dims[i] = i < 2 ? (x.rank > 0 ? x.dims[i] : DIM_UNKNOWN) : grid.rank > 0 ? grid.dims[i - 1] : DIM_UNKNOWN;
+            out.dims[i] = i < 2 && x.rank > 0      ? x.dims[i]
+                          : i >= 2 && grid.rank > 0 ? grid.dims[i - 1]
+                                                    : DIM_UNKNOWN;
     }
     infer_output(node, 0, infer_dtype(node, 0), &out);
     return NULL;

@@ -42,8 +42,8 @@ static Status infer_batch(Node *node)
     return NULL;
 }
 
-/* Training mode: mean and variance of this batch, x (outer, channels, inner), take the place of the given ones and move the
- * running ones. */
+/* Training mode: mean and variance of this batch, x (outer, channels, inner), take the place of the given ones and move
+ * the running ones. */
 static Status batch_statistics(EvalCtx *ctx, const float *x, int64_t outer, int64_t channels, int64_t inner,
                                const float *statistics[2])
 {

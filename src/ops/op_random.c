@@ -128,7 +128,7 @@ static Status eval_bernoulli(EvalCtx *ctx)
     return NULL;
 }
 
-/* Input (N,C): logarithms of weights. Each sample is the class where the running sum of weights passes a random part. */
+/* Input (N,C): logarithms of weights. A sample is the class where the running sum of weights passes a random part. */
 static Status eval_multinomial(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0];

@@ -1,34 +1,41 @@
-/* op_scan_axis.c - CumSum and ReverseSequence: ops that run along one axis.
+/* op_scan_axis.c - CumSum, CumProd (opset 26) and ReverseSequence: ops that run along one axis.
  *
- *     CumSum  1 2 3 4  ->  1 3 6 10     exclusive: 0 1 3 6     reverse: 10 9 7 4
+ *     CumSum   1 2 3 4  ->  1 3 6 10     exclusive: 0 1 3 6     reverse: 10 9 7 4
+ *     CumProd  1 2 3 4  ->  1 2 6 24     exclusive: 1 1 2 6     reverse: 24 24 12 4
  */
 #include <string.h>
 
 #include "src/ops/family.h"
 
-#define CUM_SUM(suffix, T, wide)                                                                                       \
-    static void cum_sum_##suffix(const void *in, int64_t n, int64_t inner, bool exclusive, bool reverse, void *out)    \
+/* The neutral element comes first when exclusive. */
+#define CUMULATE(suffix, T, wide, name, neutral, op)                                                                   \
+    static void name##_##suffix(const void *in, int64_t n, int64_t inner, bool exclusive, bool reverse, void *out)     \
     {                                                                                                                  \
         for (int64_t s = 0; s < n; s++) {                                                                              \
             int64_t at = reverse ? n - 1 - s : s, before = reverse ? at + 1 : at - 1, from = exclusive ? before : at;  \
             const T *x = (const T *)in + from * inner, *sum = (const T *)out + before * inner;                         \
             T *y = (T *)out + at * inner;                                                                              \
             if (s == 0 && exclusive)                                                                                   \
-                memset(y, 0, (size_t)inner * sizeof(T));                                                               \
+                for (int64_t i = 0; i < inner; i++)                                                                    \
+                    y[i] = neutral;                                                                                    \
             else if (s == 0)                                                                                           \
                 memcpy(y, x, (size_t)inner * sizeof(T));                                                               \
             else                                                                                                       \
                 for (int64_t i = 0; i < inner; i++)                                                                    \
-                    y[i] = (T)((wide)sum[i] + (wide)x[i]);                                                             \
+                    y[i] = (T)((wide)sum[i] op (wide)x[i]);                                                            \
         }                                                                                                              \
     }
-typedef void (*CumSum)(const void *in, int64_t n, int64_t inner, bool exclusive, bool reverse, void *out);
-CUM_SUM(FLOAT, float, float)
-CUM_SUM(DOUBLE, double, double)
-FAMILY_INTEGERS(CUM_SUM, uint64_t)
-static const CumSum cum_sums[FAMILY_DTYPES] = {FAMILY_NUMBERS(FAMILY_ENTRY, cum_sum)};
+typedef void (*Cumulate)(const void *in, int64_t n, int64_t inner, bool exclusive, bool reverse, void *out);
+CUMULATE(FLOAT, float, float, cum_sum, 0, +)
+CUMULATE(DOUBLE, double, double, cum_sum, 0, +)
+FAMILY_INTEGERS(CUMULATE, uint64_t, cum_sum, 0, +)
+CUMULATE(FLOAT, float, float, cum_prod, 1, *)
+CUMULATE(DOUBLE, double, double, cum_prod, 1, *)
+FAMILY_INTEGERS(CUMULATE, uint64_t, cum_prod, 1, *)
+static const Cumulate cum_sums[FAMILY_DTYPES] = {FAMILY_NUMBERS(FAMILY_ENTRY, cum_sum)};
+static const Cumulate cum_prods[FAMILY_DTYPES] = {FAMILY_NUMBERS(FAMILY_ENTRY, cum_prod)};
 
-static Status eval_cum_sum(EvalCtx *ctx)
+static Status run_cumulate(EvalCtx *ctx, const Cumulate *rows)
 {
     const Tensor *x = ctx->in[0];
     bool exclusive = node_int(ctx->node, "exclusive", 0) != 0, reverse = node_int(ctx->node, "reverse", 0) != 0;
@@ -36,7 +43,7 @@ static Status eval_cum_sum(EvalCtx *ctx)
     size_t block;
     int axis;
 
-    if (cum_sums[x->dtype] == NULL)
+    if (rows[x->dtype] == NULL)
         return eval_bad_dtype(ctx, 0);
     TRY(eval_ints(ctx, 1, &listed, &n_listed));
     if (n_listed != 1)
@@ -50,9 +57,19 @@ static Status eval_cum_sum(EvalCtx *ctx)
     inner = count_of(x->dims, axis + 1, x->rank);
     block = (size_t)(n * inner) * (size_t)dtype_bits(x->dtype) / 8;
     for (int64_t o = 0; o < outer; o++)
-        cum_sums[x->dtype]((const char *)x->data + (size_t)o * block, n, inner, exclusive, reverse,
-                           (char *)ctx->out[0].data + (size_t)o * block);
+        rows[x->dtype]((const char *)x->data + (size_t)o * block, n, inner, exclusive, reverse,
+                       (char *)ctx->out[0].data + (size_t)o * block);
     return NULL;
+}
+
+static Status eval_cum_sum(EvalCtx *ctx)
+{
+    return run_cumulate(ctx, cum_sums);
+}
+
+static Status eval_cum_prod(EvalCtx *ctx)
+{
+    return run_cumulate(ctx, cum_prods);
 }
 
 static Status eval_reverse_sequence(EvalCtx *ctx)
@@ -108,6 +125,11 @@ static const AttrSpec reverse_sequence_attrs[] = {
 const OpDef op_cumsum = {
     .type = "CumSum", .domain = "", .versions = {11, 14}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
     .attrs = cum_sum_attrs, .infer = infer_same_as_input, .eval = eval_cum_sum, .quant = RULE_FLOAT, .widen_half = true,
+};
+const OpDef op_cumprod = {
+    .type = "CumProd", .domain = "", .versions = {26}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .attrs = cum_sum_attrs, .infer = infer_same_as_input, .eval = eval_cum_prod, .quant = RULE_FLOAT,
+    .widen_half = true,
 };
 const OpDef op_reversesequence = {
     .type = "ReverseSequence", .domain = "", .versions = {10}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,

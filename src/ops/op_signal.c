@@ -1,6 +1,6 @@
 /* op_signal.c - spectra: DFT and STFT; HannWindow HammingWindow BlackmanWindow; MelWeightMatrix.
  *
- *     STFT   signal (N, L, 1|2) ── frames of n samples, each `step` later, times the window ── DFT ──> (N, frames, bins, 2)
+ *     STFT   signal (N, L, 1|2) ── frames of n samples, each `step` later, windowed ── DFT ──> (N, frames, bins, 2)
  *
  * Formulas: the ONNX operator specification. Transforms are computed in double by Cooley and Tukey's recursion over the
  * prime factors of the length: O(n (p1 + p2 + ...)).
@@ -38,8 +38,8 @@ static int64_t least_factor(int64_t n)
     return n;
 }
 
-/* Spectrum of in[0], in[stride] ... (n of them) into out. root(k of n) = roots[k * (transform->n / n)]. The depth of the
- * recursion is the number of prime factors. */
+/* Spectrum of in[0], in[stride] ... (n of them) into out. root(k of n) = roots[k * (transform->n / n)]. The depth
+ * of the recursion is the number of prime factors. */
 static void transform_line(const Transform *transform, const Complex *in, int64_t stride, int64_t n, Complex *out)
 {
     if (n == 1) {
@@ -206,7 +206,8 @@ static Status infer_dft(Node *node)
             if (known && i != axis)
                 continue;
             if (node_in(node, 1) != NULL)
-                shape.dims[i] = known_number(node, 1, &length) && length >= 0 && known ? dim_known(length) : DIM_UNKNOWN;
+                shape.dims[i] =
+                    known && known_number(node, 1, &length) && length >= 0 ? dim_known(length) : DIM_UNKNOWN;
             else if (real)
                 shape.dims[i] = known && dim_is_known(shape.dims[i]) ? dim_known(MAX(2 * (shape.dims[i].size - 1), 0))
                                                                       : DIM_UNKNOWN;

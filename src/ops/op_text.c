@@ -298,7 +298,8 @@ static Status read_vectorizer(const Node *node, Vectorizer *ret)
     for (int64_t i = 0; i < v.n_counts; i++) {
         int64_t end = i + 1 < v.n_counts ? v.counts[i + 1] : pool_size(&v);
         if (v.counts[i] < 0 || end < v.counts[i] || end > pool_size(&v) || (end - v.counts[i]) % (i + 1) != 0)
-            return node_error(node, CODE_MODEL, "ngram_counts do not fit a pool of %lld items", (long long)pool_size(&v));
+            return node_error(node, CODE_MODEL, "ngram_counts do not fit a pool of %lld items",
+                              (long long)pool_size(&v));
         grams += (end - v.counts[i]) / (i + 1);
     }
     if (grams != v.n_indexes || (v.weights != NULL && v.n_weights != grams))

@@ -158,9 +158,14 @@ MUST_USE Status ops_check(const Model *model);
 MUST_USE Status ops_add_node(Graph *graph, Node *before, const char *op_type, const char *domain, const char *name, int n_in,
                              Value *const *in, Value *out, Node **ret);
 
-/* macs.c: multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample (unknown dims count as 1); -1 for other
- * ops and where shapes are not known. op_is_weighted: one of these with a constant weight. */
-int64_t op_macs(const Node *node);
+/* macs.c: multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul; -1 for other ops and where nothing is known. With
+ * counts of a run the figure is that of its sample, dynamic sizes included; without (NULL) unknown dims count as 1.
+ * op_is_weighted: one of these with a constant weight. */
+typedef struct ElementCounts {
+    int64_t *by_value; /* by value id; 0 = not seen */
+    uint32_t n;
+} ElementCounts;
+int64_t op_macs(const Node *node, const ElementCounts *counts);
 bool op_is_weighted(const Node *node);
 
 /* eval.c: runs a node on given inputs: the first implementation that accepts, else the reference. CODE_UNSUPPORTED names

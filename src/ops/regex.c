@@ -548,7 +548,7 @@ bool regex_match_all(const Regex *regex, Arena *arena, const char *text, size_t 
     Run run = {.regex = regex, .text = (const unsigned char *)text, .length = length};
     ArenaMark mark = arena_mark(arena);
     int *now = arena_array(arena, n, sizeof *now);
-    bool matches = false;
+    bool matches;
 
     run.active = arena_array(arena, n, sizeof *run.active);
     run.stack = arena_array(arena, 2 * n + 2, sizeof *run.stack);
@@ -567,13 +567,8 @@ bool regex_match_all(const Regex *regex, Arena *arena, const char *text, size_t 
                 enter(&run, s->next, at + step);
         }
         at += step;
-        if (at == length)
-            break;
     }
-    for (int i = 0; i < run.n_active; i++)
-        matches = matches || regex->states[run.active[i]].kind == STATE_DONE;
-    if (length > 0 && run.seen[n - 1] != length + 1) /* the end was reached too early only */
-        matches = false;
+    matches = run.seen[n - 1] == length + 1; /* done at the end of the text */
     arena_rewind(arena, mark);
     return matches;
 }

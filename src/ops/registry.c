@@ -158,6 +158,10 @@ void ops_bind_node(Node *node)
 {
     node->opset = model_opset(node->graph->model, node->domain);
     node->def = op_find(node->domain, node->op_type, node->opset);
+    if (node->def != NULL) { /* one copy of each name: what is asked of every node stays in the cache */
+        node->op_type = node->def->type;
+        node->domain = node->def->domain;
+    }
 }
 
 void ops_bind(Model *model)

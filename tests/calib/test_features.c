@@ -200,6 +200,7 @@ TEST(front_ends_that_make_no_sense_are_refused)
         {"mel:n_mels=64,fmax=9000", "half the sample rate"},
         {"mel:n_mels=64,n_fft=256,win_length=512", "win_length 512 is more"},
         {"mfcc:n_mels=40,n_mfcc=64", "n_mfcc 64 is more"},
+        {"mel:n_mels=64,layout=1t", "has no axis 'm'"},
     };
     Value input = input_of(4, (int64_t[]){1, 1, 64, 101});
     for (size_t i = 0; i < COUNT_OF(unfit); i++) {

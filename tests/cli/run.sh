@@ -82,6 +82,10 @@ holds "depfile" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' --samples 4 -
 
 refuses "unknown option" 2 "did you mean '--calib'" "$glyphs" --calip x -o o.onnx
 refuses "no calibration data" 2 "--calib" "$glyphs" -o o.onnx
+holds "command with a slip" sh -c "'$quantize' inspct '$glyphs' 2>&1 | grep -q \"did you mean 'inspect'\""
+cp -r "$demo/calib" mine
+first=$(find mine -type f | sort | head -n 1)
+refuses "output is a calibration file" 2 "calibration" "$glyphs" --calib mine -o "$first"
 refuses "no model" 2 "no model" --calib "$demo/calib"
 refuses "option without value" 2 "needs" "$glyphs" --calib
 refuses "bad choice" 2 "takes" "$glyphs" --calib "$demo/calib" --method best -o o.onnx

@@ -3,7 +3,7 @@
  *     model.onnx ─ onnx_load ─ ops_infer ─ plan_new ─ runner_run ─┬─ observer: dtype and shape as inferred?
  *     input_K.pb ─ onnx_read_tensor ──────────────────┘           └─ outputs near output_K.pb?
  *
- * Tolerance of onnx.backend.test.runner: |actual - expected| <= 1e-7 + 1e-3 |expected|; integers, bool and strings exact.
+ * Tolerance of onnx.backend.test.runner: |actual - expected| <= 1e-7 + 1e-3 |expected|; integers, bool, strings exact.
  */
 #include "tests/conformance/conformance.h"
 
@@ -104,9 +104,9 @@ static Status compare(const char *name, const Tensor *computed, const Tensor *st
 {
     if (computed->dtype != stored->dtype || !tensor_same_shape(computed, stored)) {
         Arena *arena = arena_new();
-        Status status = status_new(CODE_MODEL, "output '%s' is %s %s, expected %s %s", name, dtype_name(computed->dtype),
-                                   tensor_shape_text(arena, computed), dtype_name(stored->dtype),
-                                   tensor_shape_text(arena, stored));
+        Status status = status_new(CODE_MODEL, "output '%s' is %s %s, expected %s %s", name,
+                                   dtype_name(computed->dtype), tensor_shape_text(arena, computed),
+                                   dtype_name(stored->dtype), tensor_shape_text(arena, stored));
         arena_free(arena);
         return status;
     }

@@ -14,8 +14,9 @@ static const char *const standard_ops[] = {
     "Abs", "Acos", "Acosh", "Add", "AffineGrid", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh",
     "Attention", "AveragePool", "BatchNormalization", "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
     "BitwiseXor", "BlackmanWindow", "Cast", "CastLike", "Ceil", "Celu", "CenterCropPad", "Clip", "Col2Im", "Compress",
-    "Concat", "ConcatFromSequence", "Constant", "ConstantOfShape", "Conv", "ConvInteger", "ConvTranspose", "Cos", "Cosh",
-    "CumSum", "DFT", "DeformConv", "DepthToSpace", "DequantizeLinear", "Det", "Div", "Dropout", "DynamicQuantizeLinear",
+    "Concat", "ConcatFromSequence", "Constant", "ConstantOfShape", "Conv", "ConvInteger", "ConvTranspose", "Cos",
+    "Cosh", "CumSum", "DFT", "DeformConv", "DepthToSpace", "DequantizeLinear", "Det", "Div", "Dropout",
+    "DynamicQuantizeLinear",
     "Einsum", "Elu", "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "GRU", "Gather", "GatherElements",
     "GatherND", "Gelu", "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "Greater", "GreaterOrEqual",
     "GridSample", "GroupNormalization", "HammingWindow", "HannWindow", "HardSigmoid", "HardSwish", "Hardmax",
@@ -62,7 +63,8 @@ static void print_domain(const char *domain)
 {
     const char *last = "";
 
-    printf("\n## %s\n\n| op | since | executor | inference | quantization |\n|---|---|---|---|---|\n", domain_name(domain));
+    printf("\n## %s\n\n| op | since | executor | inference | quantization |\n|---|---|---|---|---|\n",
+           domain_name(domain));
     for (;;) {
         const OpDef *next = NULL;
         for (size_t i = 0; i < op_count(); i++) {
@@ -91,7 +93,7 @@ static void print_missing(void)
     int missing = 0;
 
     printf("\n## Standard operators that cannot be executed\n\n"
-           "Models that hold one are carried through; when it has to run, the program ends with exit code 5 and its name.\n"
+           "Models that hold one are carried through; to run it, the program ends with exit code 5 and its name.\n"
            "Gradient (ai.onnx.preview.training) differentiates a graph: training only, and out.\n\n");
     for (size_t i = 0; i < COUNT_OF(standard_ops); i++) {
         const OpDef *def = op_find("", standard_ops[i], INT32_MAX);
@@ -107,7 +109,8 @@ static Status print_failures(const char *path)
     FileMap map;
 
     TRY(file_map(path, CODE_DATA, &map));
-    printf("\n## Conformance cases that fail\n\nOf ONNX's own tests (`make conformance`, Debian's libonnx-testdata):\n\n"
+    printf("\n## Conformance cases that fail\n\n"
+           "Of ONNX's own tests (`make conformance`, Debian's libonnx-testdata):\n\n"
            "| cases | reason |\n|---|---|\n");
     const char *at = (const char *)map.data, *end = at + map.size;
     while (at < end) {
@@ -132,8 +135,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: ops-doc EXPECTED-FAILURES\n");
         return 2;
     }
-    printf("# Operators\n\nWritten by `make docs` from src/ops/ops.def: %zu operators. Since: the versions that differ; each\n"
-           "stands until the next one. Executor: C is the plain reference, names behind it are faster implementations.\n"
+    printf("# Operators\n\nWritten by `make docs` from src/ops/ops.def: %zu operators. Since: the versions\n"
+           "that differ; each stands until the next one. Executor: C is the plain reference, names behind it are\n"
+           "faster implementations.\n"
            "Quantization: how the op behaves in an integer model, see docs/architecture.md.\n", op_count());
     for (size_t i = 0; i < op_count(); i++)
         if (!domain_was_printed(i))

@@ -112,9 +112,12 @@ TEST(batch_normalization_node)
 
     check_both(&one, (float[]){-1, 0, 1, 2, 3, 4}, 6);
     one_node_free(&one);
-    one = one_node("BatchNormalization", "", 15, in, 5, 1);
+    one = one_node("BatchNormalization", "", 15, in, 5, 3);
     node_set_int(one.node, "training_mode", 1);
-    CHECK_FAILS(one_node_eval(&one), CODE_UNSUPPORTED, "training mode");
+    CHECK_OK(one_node_run(&one, true)); /* mean 3.5, variance 35/12 */
+    CHECK_NEAR((double)((const float *)one.out[0].data)[0], 1 - 5 / 1.7078280, 1e-5);
+    CHECK_NEAR((double)((const float *)one.out[1].data)[0], 0.9 * 3 + 0.1 * 3.5, 1e-5);
+    CHECK_NEAR((double)((const float *)one.out[2].data)[0], 0.9 * 3.99999 + 0.1 * 35 / 12, 1e-5);
     one_node_free(&one);
     in[1] = over(DT_FLOAT, 1, DIMS(2), six);
     one = one_node("BatchNormalization", "", 9, in, 5, 1);

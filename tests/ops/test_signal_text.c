@@ -1,5 +1,5 @@
-/* Signals, grids, strings, sequences, losses and random numbers: values from the formulas. What ONNX's own tests hold is
- * not repeated here (make conformance). */
+/* Signals, grids, strings, sequences, losses and random numbers: values from the formulas. What ONNX's own tests hold
+ * is not repeated here (make conformance). */
 #include "tests/ops/mini.h"
 #include "tests/ops/one_node.h"
 #include "tests/test.h"
@@ -35,14 +35,16 @@ static const MiniCase values[] = {
      "! index 4 is outside"},
     {7, "x = float[1,1,2,2] 1 2 3 4; r = float[1,5] 0 0 0 1 1; y = MaxRoiPool<pooled_shape=[1,2]>(x, r)",
      "float[1,1,1,2] 3 4"},
-    {7, "x = float[1,1,2,2] 1 2 3 4; r = float[1,5] 1 0 0 1 1; y = MaxRoiPool<pooled_shape=[1,2]>(x, r)", "! of image 1"},
+    {7, "x = float[1,1,2,2] 1 2 3 4; r = float[1,5] 1 0 0 1 1; y = MaxRoiPool<pooled_shape=[1,2]>(x, r)",
+     "! of image 1"},
     {13, "x = float[1,2] 0 0; t = int64[1] 1; y = SoftmaxCrossEntropyLoss(x, t)", "float[] 0.69314718"},
     {13, "x = float[1,2] -1 -2; t = int64[1] 2; y = NegativeLogLikelihoodLoss(x, t)", "! target 2 is not one of 2"},
     {11, "a = float[2] 1 2; b = float[1] 3; p = int64[] 1; s = SequenceConstruct(a, b); y = SequenceAt(s, p)",
      "float[1] 3"},
     {11, "a = float[2] 1 2; b = float[1] 3; s = SequenceConstruct(a, b); y = ConcatFromSequence<axis=0>(s)",
      "float[3] 1 2 3"},
-    {11, "a = float[2] 1 2; b = float[2] 3 4; s = SequenceConstruct(a, b); y = ConcatFromSequence<axis=1 new_axis=1>(s)",
+    {11, "a = float[2] 1 2; b = float[2] 3 4; s = SequenceConstruct(a, b);"
+         "y = ConcatFromSequence<axis=1 new_axis=1>(s)",
      "float[2,2] 1 3 2 4"},
     {11, "a = float[2] 1 2; b = float[1] 3; s = SequenceConstruct(a, b); y = ConcatFromSequence<axis=0 new_axis=1>(s)",
      "! does not fit the first"},

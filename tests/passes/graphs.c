@@ -7,6 +7,7 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,14 +112,19 @@ void test_output(Value *value)
     graph_add_output(value->graph, value);
 }
 
-static Model *build_model(const PassCase *test)
+static Model *build_graph(void (*build)(Model *model), int opset)
 {
     Model *model = model_new();
     model->ir_version = 8;
-    model_set_opset(model, "", test->opset);
+    model_set_opset(model, "", opset);
     graph_new(model, "test", NULL);
-    test->build(model);
+    build(model);
     return model;
+}
+
+static Model *build_model(const PassCase *test)
+{
+    return build_graph(test->build, test->opset);
 }
 
 /* ---- rewriting --------------------------------------------------------------------------------------------------- */
@@ -206,12 +212,12 @@ static Status run_model(const Model *model, Tensor *ret_outputs)
     return status;
 }
 
-static void compare_tensors(const char *test, const char *name, const Tensor *a, const Tensor *b)
+static bool compare_tensors(const char *test, const char *name, const Tensor *a, const Tensor *b, double tolerance)
 {
     double largest = 0, difference = 0;
     if (a->dtype != b->dtype || !tensor_same_shape(a, b)) {
         test_fail(__FILE__, __LINE__, "%s: output '%s' has another type or shape", test, name);
-        return;
+        return false;
     }
     for (int64_t i = 0; i < a->count; i++) {
         double x = tensor_get(a, i), y = tensor_get(b, i);
@@ -220,25 +226,30 @@ static void compare_tensors(const char *test, const char *name, const Tensor *a,
         if (isnan(x) != isnan(y))
             difference = INFINITY;
     }
-    if (!(difference <= 1e-5 * largest))
-        test_fail(__FILE__, __LINE__, "%s: output '%s' differs by %g of %g", test, name, difference, largest);
+    if (difference <= tolerance * largest)
+        return true;
+    test_fail(__FILE__, __LINE__, "%s: output '%s' differs by %g of %g", test, name, difference, largest);
+    return false;
 }
 
-static void compare_runs(const PassCase *test, const Model *before, const Model *after)
+static bool compare_runs(const char *test, const Model *before, const Model *after, double tolerance)
 {
     int n = before->graph->n_outputs;
+    bool same = false;
     Tensor *outputs = xcalloc(2 * (size_t)n, sizeof(*outputs));
     CHECK_INT(after->graph->n_outputs, n);
     if (after->graph->n_outputs == n && CHECK_OK(run_model(before, outputs)) &&
         CHECK_OK(run_model(after, outputs + n))) {
+        same = true;
         for (int i = 0; i < n; i++) {
             CHECK_TEXT(after->graph->outputs[i]->name, before->graph->outputs[i]->name);
-            compare_tensors(test->name, before->graph->outputs[i]->name, &outputs[i], &outputs[n + i]);
+            same = compare_tensors(test, before->graph->outputs[i]->name, &outputs[i], &outputs[n + i], tolerance) && same;
         }
     }
     for (int i = 0; i < 2 * n; i++)
         tensor_release(&outputs[i]);
     free(outputs);
+    return same;
 }
 
 static void check_ops(const PassCase *test, const Model *model)
@@ -263,9 +274,31 @@ void test_pass(const PassCase *cases, size_t n)
                 test_fail(__FILE__, __LINE__, "%s: %lld changes, expected %d", test->name, (long long)changes,
                           test->changes);
             check_ops(test, after);
-            compare_runs(test, before, after);
+            (void)compare_runs(test->name, before, after, 1e-5);
         }
         model_free(before);
         model_free(after);
     }
+}
+
+bool test_simplify(const char *name, void (*build)(Model *model), int opset, double tolerance)
+{
+    Model *before = build_graph(build, opset), *after = build_graph(build, opset);
+    int64_t changes = 0, again = 0;
+    bool same = CHECK_OK(ops_infer(before)) && CHECK_OK(run_stage(after, PASS_RAISE, &changes)) &&
+                CHECK_OK(run_stage(after, PASS_SIMPLIFY, &changes)) &&
+                compare_runs(name, before, after, tolerance) && CHECK_OK(run_stage(after, PASS_SIMPLIFY, &again));
+    if (same && again != 0) {
+        test_fail(__FILE__, __LINE__, "%s: simplifying again makes %lld changes", name, (long long)again);
+        same = false;
+    }
+    if (!same) {
+        Text text = {0};
+        model_print(before, &text, true);
+        fprintf(stderr, "%s\n", text.data);
+        text_free(&text);
+    }
+    model_free(before);
+    model_free(after);
+    return same;
 }

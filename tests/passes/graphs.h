@@ -43,6 +43,9 @@ typedef struct PassCase {
 
 /* Builds the graph twice, runs the pass on one, checks structure, and that both give the same numbers. */
 void test_pass(const PassCase *cases, size_t n);
+/* Builds the graph twice, raises and simplifies one, and checks that both give the same numbers within `tolerance` of the
+ * greatest, and that simplifying again changes nothing. True when all is well. */
+bool test_simplify(const char *name, void (*build)(Model *model), int opset, double tolerance);
 /* As the pass leaves it, for checks of other kinds; model_free() it. NULL when the pass fails. */
 Model *test_rewritten(const PassCase *test);
 

@@ -100,6 +100,7 @@ check: deps-check
 	@$(MAKE) --no-print-directory quantize
 	@$(MAKE) --no-print-directory unit-tests
 	sh tests/cli/run.sh ./quantize
+	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory oracle
 
 unit-tests:

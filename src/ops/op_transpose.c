@@ -44,14 +44,30 @@ static Status infer_transpose(Node *node)
     return NULL;
 }
 
+/* Elements of fewer than 8 bits, one at a time. from: strides of the input along the axes of the output. */
+static void transpose_packed(const Tensor *x, const int64_t *from, Tensor *y)
+{
+    int64_t index[TENSOR_MAX_RANK] = {0};
+
+    for (int64_t i = 0; i < y->count; i++) {
+        int64_t at = 0;
+        for (int d = 0; d < y->rank; d++)
+            at += index[d] * from[d];
+        tensor_set(y, i, tensor_get(x, at)); /* exact: these types fit a double */
+        odometer_next(y->rank, y->dims, index);
+    }
+}
+
 static Status eval_transpose(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0];
     int perm[TENSOR_MAX_RANK], moved = 0, last = -1;
     int64_t dims[TENSOR_MAX_RANK], from[TENSOR_MAX_RANK], to[TENSOR_MAX_RANK], strides[TENSOR_MAX_RANK];
-    size_t bytes;
+    bool packed = x->dtype != DT_STRING && dtype_bits(x->dtype) < 8;
+    size_t bytes = 0;
 
-    TRY(eval_element_bytes(ctx, 0, &bytes));
+    if (!packed)
+        TRY(eval_element_bytes(ctx, 0, &bytes));
     TRY(permutation(ctx->node, x->rank, perm));
     row_major_strides(x->rank, x->dims, strides);
     for (int i = 0; i < x->rank; i++) {
@@ -65,6 +81,12 @@ static Status eval_transpose(EvalCtx *ctx)
     if (moved == 0) /* only axes of size 1 change places */
         return eval_output_alias(ctx, 0, x, x->rank, dims);
     TRY(eval_output(ctx, 0, x->dtype, x->rank, dims));
+    if (packed) {
+        if (ctx->out[0].bytes > 0)
+            memset(ctx->out[0].data, 0, ctx->out[0].bytes); /* the bits behind the last element too */
+        transpose_packed(x, from, &ctx->out[0]);
+        return NULL;
+    }
     row_major_strides(x->rank, dims, to);
     strided_copy(ctx->out[0].data, to, x->data, from, x->rank, dims, bytes);
     return NULL;

@@ -50,6 +50,8 @@ TEST(casts_to_small_types)
         {24, "x = float[3] 1 1.1 3; h = Cast<to=24>(x); y = Cast<to=1>(h)", "float[3] 1 2 4"},
         {24, "x = float[3] 1.9 2.9 3; h = Cast<to=24 round_mode='down'>(x); y = Cast<to=1>(h)", "float[3] 1 2 2"},
         {24, "x = float[3] 1.4 1.5 3.1; h = Cast<to=24 round_mode='nearest'>(x); y = Cast<to=1>(h)", "float[3] 1 2 4"},
+        {21, "x = int4[1,3,1] 1 -2 3; y = Transpose<perm=[1,0,2]>(x)", "int4[3,1,1] 1 -2 3"},
+        {21, "x = int4[2,3] 1 -2 3 -4 5 -6; h = Transpose(x); y = Cast<to=6>(h)", "int32[3,2] 1 -4 -2 5 3 -6"},
         {24, "x = float[1] 1; y = Cast<to=24 round_mode='odd'>(x)", "! expected up, down or nearest"},
     };
 

@@ -128,6 +128,12 @@ conformance: deps
 	@$(MAKE) --no-print-directory $(BUILD)/conformance
 	$(BUILD)/conformance tests/conformance/expected-failures.txt $(CASES)
 
+# Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
+QUANTIZE_SHARED ?= ../shared
+
+simplify-table: quantize
+	OPTIONS='$(OPTIONS)' sh tests/simplify/table.sh ./quantize $(QUANTIZE_SHARED)
+
 # ---- lint ----------------------------------------------------------------------------------------------------------------
 
 lint: deps-lint
@@ -136,4 +142,4 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance docs
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs

@@ -28,23 +28,29 @@ static Node *maker(const Value *value, const char *op_type)
     return node != NULL && node_is(node, op_type) && node->n_out == 1 && value->n_outputs == 0 ? node : NULL;
 }
 
-/* The value times or divided by a constant: what stands before, and the factor. The value itself: factor 1. */
-static Value *strip_factor(Value *value, double *factor)
+/* Of a product with or quotient by a constant: the other operand, and the factor; NULL for other nodes. */
+static Value *read_factor(const Node *node, double *factor)
 {
     double v;
-    Node *node = maker(value, "Mul");
-    *factor = 1;
-    for (int i = 0; node != NULL && i < 2; i++)
+    for (int i = 0; node_is(node, "Mul") && i < 2; i++)
         if (pass_is_scalar_constant(node->in[i], &v)) {
             *factor = v;
             return node->in[1 - i];
         }
-    node = maker(value, "Div");
-    if (node != NULL && pass_is_scalar_constant(node->in[1], &v) && v != 0) {
+    if (node_is(node, "Div") && pass_is_scalar_constant(node->in[1], &v) && v != 0) {
         *factor = 1 / v;
         return node->in[0];
     }
-    return value;
+    return NULL;
+}
+
+/* The value without the factor that makes it; itself and 1 when there is none. */
+static Value *strip_factor(Value *value, double *factor)
+{
+    const Node *node = value->n_outputs == 0 ? value->producer : NULL;
+    Value *before = node == NULL || node->n_out != 1 ? NULL : read_factor(node, factor);
+    *factor = before == NULL ? 1 : *factor;
+    return before == NULL ? value : before;
 }
 
 /* a in a + constant. */
@@ -90,10 +96,10 @@ static const char *match_gate(Value *value, const Value *x)
 /* The last Mul of a GELU: its operands, each with its factor, are x and the gate, or it applies the last factor. */
 static const char *match_gelu(Node *node, Value **ret_x)
 {
-    double factor[3];
-    Value *whole = strip_factor(node->out[0], &factor[2]);
-    Node *product = whole == node->out[0] ? node : maker(whole, "Mul");
-    if (product == NULL)
+    double factor[3] = {1, 1, 1};
+    Value *whole = read_factor(node, &factor[2]);
+    Node *product = whole == NULL ? node : maker(whole, "Mul");
+    if (product == NULL || !node_is(product, "Mul"))
         return NULL;
     for (int i = 0; i < 2; i++) {
         Value *x = strip_factor(product->in[i], &factor[0]), *gate = strip_factor(product->in[1 - i], &factor[1]);

@@ -52,7 +52,7 @@ static float float_of_key(int32_t key)
 #define KEY_INFINITY 0x7f800000
 #define KEY_MINUS_INFINITY (-0x7f800001) /* key of the bits 0xff800000 */
 
-static BlockFacts look_at(const float *x, size_t n)
+CPU_CLONES static BlockFacts look_at(const float *x, size_t n)
 {
     int32_t low = INT32_MAX, high = INT32_MIN, zeros = 0, negative_zeros = 0;
     for (size_t i = 0; i < n; i++) {
@@ -151,13 +151,18 @@ static void empty_tables(Histogram *histogram, Tables *tables)
     memset(tables, 0, sizeof *tables);
 }
 
+CPU_CLONES static void find_bins(const float *x, size_t n, float per_bin, int32_t *ret)
+{
+    for (size_t i = 0; i < n; i++)
+        ret[i] = bin_of(x[i], per_bin);
+}
+
 /* Counts finite elements that fit the grid; zeros too, for the caller to take out again. */
 static void count_block(Histogram *histogram, const float *x, size_t n, Tables *tables)
 {
     int32_t index[BLOCK];
     float per_bin = ldexpf(1, -histogram->exponent);
-    for (size_t i = 0; i < n; i++)
-        index[i] = bin_of(x[i], per_bin);
+    find_bins(x, n, per_bin, index);
     if (tables == NULL) {
         for (size_t i = 0; i < n; i++)
             histogram->bins[index[i]]++;

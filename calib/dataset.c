@@ -201,6 +201,9 @@ static Status open_dataset(Dataset *dataset)
     TRY(gather_samples(dataset));
     const char *path = dataset->path == NULL ? dataset->samples[0].name : dataset->path;
     TRY(status_prefix(prepare_readers(dataset), "%s", path));
+    if (dataset->options.preprocess.audio.given && strcmp(dataset->reader_name, "audio") != 0)
+        dataset_warn(dataset, arena_printf(dataset->arena, "audio options have no effect: the data is read as %s",
+                                           dataset->reader_name));
     if (dataset->description == NULL)
         describe_add(dataset, "random numbers: normal with deviation 1, integers 0 to 9");
     TRY(cut_windows(dataset));

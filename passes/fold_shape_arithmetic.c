@@ -334,12 +334,17 @@ static int find_axis(const Element *element, Value *of, int place)
     return -1;
 }
 
-static bool has_shape_node(const Value *of, const Node *before)
+/* A Shape of the value that stays when those nodes die: the new one will be merged with it. */
+static bool has_shape_node(const Value *of, const Node *near, Node *const *dying, int n_dying)
 {
-    for (size_t i = 0; i < of->n_uses && i < MAX_WALK; i++)
-        if (node_is(of->uses[i].node, "Shape") && of->uses[i].node->n_attrs == 0 &&
-            of->uses[i].node->graph == before->graph)
+    for (size_t i = 0; i < of->n_uses && i < MAX_WALK; i++) {
+        const Node *node = of->uses[i].node;
+        bool stays = node_is(node, "Shape") && node->n_attrs == 0 && node->graph == near->graph;
+        for (int d = 0; d < n_dying && stays; d++)
+            stays = dying[d] != node;
+        if (stays)
             return true;
+    }
     return false;
 }
 
@@ -372,9 +377,8 @@ static bool make_recipe(const Elements *e, Value *of, Recipe *ret)
 }
 
 /* Nodes that die when `node` does, itself included. */
-static int count_dying(Node *node)
+static int collect_dying(Node *node, Node *dying[MAX_DYING])
 {
-    Node *dying[MAX_DYING];
     int n = 1;
     dying[0] = node;
     for (int i = 0; i < n; i++) {
@@ -446,18 +450,17 @@ static bool is_root(const Value *value)
 static Status rewrite(Sweep *sweep, Node *node, const Elements *e)
 {
     Recipe best = {.cost = INT32_MAX}, recipe;
+    Node *dying[MAX_DYING];
     if (only_numbers(e) || !is_root(node->out[0]) || node_is(node, "Shape") || node->out[0]->n_outputs > 0)
         return NULL;
-    for (int i = 0; i < e->n; i++)
-        if (e->at[i].of != NULL && e->at[i].of->graph == node->graph && make_recipe(e, e->at[i].of, &recipe) &&
-            recipe.cost - has_shape_node(recipe.of, node) < best.cost) {
-            best = recipe;
-            best.cost -= has_shape_node(recipe.of, node);
-        }
-    if (best.cost == INT32_MAX)
-        return NULL;
-    int dying = count_dying(node);
-    if (best.cost >= dying)
+    int n_dying = collect_dying(node, dying);
+    for (int i = 0; i < e->n; i++) {
+        if (e->at[i].of == NULL || e->at[i].of->graph != node->graph || !make_recipe(e, e->at[i].of, &recipe))
+            continue;
+        recipe.cost -= has_shape_node(recipe.of, node, dying, n_dying);
+        best = recipe.cost < best.cost ? recipe : best;
+    }
+    if (best.cost >= n_dying)
         return NULL;
     Value *value;
     TRY(make_value(node, &best, e, &value));

@@ -161,6 +161,27 @@ Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char 
     return node;
 }
 
+Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const *in)
+{
+    Node *node = graph_add_node(graph, before, from->op_type, from->domain, from->name, from->n_in, in, from->n_out, NULL);
+    node->overload = from->overload;
+    for (int i = 0; i < from->n_attrs; i++) {
+        Attr *attr = node_add_attr(node, from->attrs[i].name, from->attrs[i].kind);
+        *attr = from->attrs[i];
+    }
+    for (int i = 0; i < from->n_out; i++) {
+        Value *out = node->out[i];
+        if (from->out[i] != NULL) {
+            out->type = from->out[i]->type;
+            continue;
+        }
+        node_set_output(node, i, NULL);
+        value_remove(out);
+    }
+    ops_bind_node(node);
+    return node;
+}
+
 /* Asks the op's table before the node's own attributes, which are mostly not in the cache: every pass asks this of every
  * node. */
 static bool may_have_graph(const Node *node)

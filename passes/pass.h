@@ -78,6 +78,9 @@ bool pass_value_is_constant(const Value *value);
 MUST_USE Status pass_make_constant(Node *node, int i, Tensor *tensor);
 /* A new node before `before` with one fresh output, bound but not inferred: set its attributes, then ops_infer_node(). */
 Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char *name, int n_in, Value *const *in);
+/* The same op, attributes and types with other inputs (from->n_in) and fresh outputs, before `before` in `graph`. The node
+ * must hold no inner graph. */
+Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const *in);
 /* Visits every node, inner graphs too (inner nodes before the node that holds them), in topological order. The visitor may
  * remove the node it is given and nodes before it, and add nodes before it. */
 MUST_USE Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node));

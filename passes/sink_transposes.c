@@ -43,21 +43,11 @@ static Status add_transpose(Node *before, Value *x, const int64_t *perm, int ran
 static Status finish(PassContext *context, Node *node, Node *made, const int64_t *perm, int rank)
 {
     Value *y;
+    made->out[0]->type = (Type){.kind = TYPE_UNKNOWN}; /* that of `node` has the axes in the other order */
     TRY(ops_infer_node(made));
     TRY(add_transpose(node, made->out[0], perm, rank, &y));
     ++*context->changes;
     return pass_replace_node(node, y);
-}
-
-static Node *copy_node(Node *node, Value *const *in)
-{
-    Node *copy = pass_add_node(node->graph, node, node->op_type, node->name, node->n_in, in);
-    for (int i = 0; i < node->n_attrs; i++) {
-        const Attr *from = &node->attrs[i];
-        Attr *to = node_add_attr(copy, from->name, from->kind);
-        *to = *from;
-    }
-    return copy;
 }
 
 /* ---- past elementwise ops ---------------------------------------------------------------------------------------- */
@@ -134,7 +124,7 @@ static Status pass_binary(PassContext *context, Node *node)
             in[1 - i] = second->in[0];
         else if (!untranspose_constant(node, 1 - i, perm, rank, &in[1 - i]))
             continue;
-        return finish(context, node, copy_node(node, in), perm, rank);
+        return finish(context, node, pass_copy_node(node, node->graph, node, in), perm, rank);
     }
     return NULL;
 }
@@ -149,7 +139,7 @@ static Status pass_unary(PassContext *context, Node *node)
         return NULL;
     for (int i = 0; i < node->n_in; i++)
         in[i] = i == 0 ? transpose->in[0] : node->in[i];
-    return finish(context, node, copy_node(node, in), perm, rank);
+    return finish(context, node, pass_copy_node(node, node->graph, node, in), perm, rank);
 }
 
 /* ---- past Concat ------------------------------------------------------------------------------------------------- */
@@ -174,7 +164,7 @@ static Status pass_concat(PassContext *context, Node *node)
     axis += axis < 0 ? rank : 0;
     if (axis < 0 || axis >= rank)
         return NULL;
-    Node *made = copy_node(node, in);
+    Node *made = pass_copy_node(node, node->graph, node, in);
     node_set_int(made, "axis", perm[axis]);
     return finish(context, node, made, perm, rank);
 }

@@ -59,7 +59,7 @@ static Status choose_outputs(Pipeline *p)
     for (size_t i = 0; i < COUNT_OF(outputs); i++)
         for (size_t k = 0; outputs[i] != NULL && k <= i; k++) {
             const char *other = k == i ? options->model : outputs[k];
-            if (path_same_target(outputs[i], other))
+            if (other != NULL && path_same_target(outputs[i], other))
                 return status_new(
                     CODE_USAGE, "'%s' would be overwritten by another file of this job; name different files", other);
         }

@@ -264,9 +264,12 @@ TEST(damaged_parts_are_refused)
     static const struct {
         const char *from, *to, *part;
     } wrong[] = {
-        {"\"bins\": \"", "\"bins\": \"1+1;", "'bins' is damaged"},   {"\"bins\": \"", "\"bins\": \"9999+1;", "'bins' is damaged"},
-        {"\"run_min\": \"", "\"run_min\": \"z", "'run_min' is damaged"}, {"\"count\": ", "\"count\": 1e300, \"x\": ", "'count' is no count"},
-        {"\"zeros\": ", "\"zeros\": 99", "counts are damaged"},      {"\"exponent\": ", "\"exponent\": 1e9, \"x\": ", "'exponent' is damaged"},
+        {"\"bins\": \"", "\"bins\": \"1+1;", "'bins' is damaged"},
+        {"\"bins\": \"", "\"bins\": \"9999+1;", "'bins' is damaged"},
+        {"\"run_min\": \"", "\"run_min\": \"z", "'run_min' is damaged"},
+        {"\"count\": ", "\"count\": 1e300, \"x\": ", "'count' is no count"},
+        {"\"zeros\": ", "\"zeros\": 99", "counts are damaged"},
+        {"\"exponent\": ", "\"exponent\": 1e9, \"x\": ", "'exponent' is damaged"},
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         edit(wrong[i].from, wrong[i].to);

@@ -78,6 +78,46 @@ holds "help" "$quantize" --help
 holds "version" "$quantize" --version
 holds "depfile" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' --samples 4 -o d.onnx --depfile d.d && grep -q 'd.onnx: ' d.d"
 
+# complains NAME CODE PART COMMAND ARGUMENT... : the same of a command.
+complains() {
+    name=$1 code=$2 part=$3
+    shift 3
+    "$quantize" "$@" -q >out 2>err
+    got=$?
+    if [ "$got" = "$code" ] && grep -qF -- "$part" err && [ ! -e o.json ]; then
+        ok
+    else
+        echo "exit $got, expected $code and: $part" >>err
+        bad "$name"
+    fi
+    rm -f o.json
+}
+
+# ---- calibration apart from the main job ---------------------------------------------------------------------------------
+
+holds "a table beside the model" "$quantize" "$glyphs" --calib "$demo/calib" --ranges-out table.json -o t1.onnx -q
+holds "the model from the table" "$quantize" "$glyphs" --calib "$demo/calib" --ranges-in table.json -o t2.onnx -q
+holds "is the same" cmp t1.onnx t2.onnx
+holds "from the table without data" "$quantize" "$glyphs" --ranges-in table.json -o t3.onnx -q
+holds "is the same too" cmp t1.onnx t3.onnx
+for i in 1 2 3; do
+    holds "shard $i" "$quantize" calibrate "$glyphs" --calib "$demo/calib" --shard $i/3 -o part$i.json -q
+done
+holds "merge" "$quantize" merge part3.json part1.json part2.json -o merged.json
+holds "calibrate" "$quantize" calibrate "$glyphs" --calib "$demo/calib" -o alone.json -q
+holds "shards are as one run" cmp merged.json alone.json
+holds "calibrate as the main job" cmp merged.json table.json
+complains "a part is missing" 4 "one of 3 shards" merge part1.json part2.json -o o.json
+complains "a part twice" 4 "already" merge part1.json part2.json part1.json -o o.json
+complains "a table is no part" 4 "calibration part" merge table.json -o o.json
+refuses "a table for other passes" 4 "calibrate again" "$glyphs" --ranges-in table.json --no-simplify -o o.onnx
+complains "bad shard" 2 "I/N" calibrate "$glyphs" --calib "$demo/calib" --shard 4/3 -o o.json
+refuses "bad percentile" 2 "percentile" "$glyphs" --calib "$demo/calib" --method percentile=10 -o o.onnx
+refuses "unknown feature" 2 "raw, stft" "$glyphs" --calib "$demo/calib" --features loud -o o.onnx
+refuses "unknown input" 2 "no input 'y'" "$glyphs" --input "y=$demo/calib" -o o.onnx
+holds "random data" "$quantize" "$glyphs" --calib random --samples 4 -o r.onnx -q
+holds "random data is warned of" grep -q "mean little" r.json
+
 # ---- usage -----------------------------------------------------------------------------------------------------------------
 
 refuses "unknown option" 2 "did you mean '--calib'" "$glyphs" --calip x -o o.onnx

@@ -305,6 +305,43 @@ static void mish(Model *m)
     test_output(TEST_NODE(m, "Mul", "y", x, TEST_NODE(m, "Tanh", "t", TEST_NODE(m, "Softplus", "s", x))));
 }
 
+static void max_zero(Model *m)
+{
+    test_output(TEST_NODE(m, "Max", "y", number(m, "c", 0), test_input(m, "x", "N,4")));
+}
+
+static void max_half(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4");
+    test_output(TEST_NODE(m, "Max", "y", TEST_NODE(m, "Mul", "p", x, number(m, "c", 0.5f)), x));
+}
+
+static void max_twice(Model *m) /* the larger of x and 2 x is no LeakyRelu */
+{
+    Value *x = test_input(m, "x", "N,4");
+    test_output(TEST_NODE(m, "Max", "y", TEST_NODE(m, "Mul", "p", x, number(m, "c", 2)), x));
+}
+
+static void bounds(Model *m)
+{
+    Value *a = TEST_NODE(m, "Max", "a", test_input(m, "x", "N,4"), number(m, "c", -0.25f));
+    test_output(TEST_NODE(m, "Min", "y", a, number(m, "d", 0.5f)));
+}
+
+static void mean_over_space(Model *m)
+{
+    Value *y = TEST_NODE(m, "ReduceMean", "y", test_input(m, "x", "N,4,5,6"));
+    TEST_SET_INTS(y, "axes", -1, 2);
+    test_output(y);
+}
+
+static void mean_over_channels(Model *m)
+{
+    Value *y = TEST_NODE(m, "ReduceMean", "y", test_input(m, "x", "N,4,5,6"));
+    TEST_SET_INTS(y, "axes", 1, 2);
+    test_output(y);
+}
+
 TEST(ops_written_out)
 {
     static const PassCase cases[] = {
@@ -323,6 +360,12 @@ TEST(ops_written_out)
         {"gelu, tanh", gelu_tanh, 20, "simplify", -1, "Gelu"},
         {"gelu at 17", gelu_erf, 17, "fuse_gelu", 0, "Div Erf Add Mul Mul"},
         {"gelu of another", gelu_of_another, 20, "fuse_gelu", 0, "Div Erf Add Mul Mul"},
+        {"max with 0", max_zero, 13, "fuse_small_forms", 1, "Relu"},
+        {"max with x / 2", max_half, 13, "simplify", -1, "LeakyRelu"},
+        {"max with 2 x", max_twice, 13, "fuse_small_forms", 0, "Mul Max"},
+        {"bounds", bounds, 13, "simplify", -1, "Clip"},
+        {"mean over space", mean_over_space, 13, "fuse_small_forms", 1, "GlobalAveragePool"},
+        {"mean over channels", mean_over_channels, 13, "fuse_small_forms", 0, "ReduceMean"},
         {"mish", mish, 18, "simplify", -1, "Mish"},
     };
     test_pass(cases, COUNT_OF(cases));

@@ -132,6 +132,38 @@ TEST(inner_graphs_are_simplified)
     model_free(m);
 }
 
+/* The same with a condition that is known: initializers, a graph output from outside and one that is read further on. */
+static void constant_branch(Model *m)
+{
+    Value *x = test_input(m, "x", "3"), *w = test_floats(m, "w", "3");
+    Tensor *yes;
+    CHECK_OK(tensor_new(m->arena, DT_BOOL, 0, NULL, &yes));
+    tensor_set(yes, 0, 1);
+    Value *y = TEST_NODE(m, "If", "y", graph_add_constant(m->graph, "c", yes));
+    node_set_output(y->producer, 1, graph_value(m->graph, "z"));
+    static const char *const names[2] = {"then_branch", "else_branch"};
+    for (int i = 0; i < 2; i++) {
+        Attr *attr = node_add_attr(y->producer, names[i], ATTR_GRAPH);
+        attr->g = graph_new(m, names[i], y->producer);
+        Value *own = graph_add_constant(attr->g, model_fresh_name(m, "own"), w->constant);
+        Value *in[2] = {i == 0 ? x : w, own};
+        Node *a = graph_add_node(attr->g, NULL, i == 0 ? "Add" : "Sub", "", names[i], 2, in, 1, NULL);
+        ops_bind_node(a);
+        graph_add_output(attr->g, a->out[0]);
+        graph_add_output(attr->g, own);
+    }
+    ops_bind_node(y->producer);
+    test_output(y);
+    test_output(y->producer->out[1]);
+    test_output(TEST_NODE(m, "Mul", "p", y, y->producer->out[1]));
+}
+
+TEST(constant_conditions_choose_a_branch)
+{
+    static const PassCase cases[] = {{"constant branch", constant_branch, 13, "eliminate_if", 1, "Add Identity Mul"}};
+    test_pass(cases, COUNT_OF(cases));
+}
+
 /* ---- the manager ------------------------------------------------------------------------------------------------- */
 
 #define CHAIN 20000

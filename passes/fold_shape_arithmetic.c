@@ -314,7 +314,7 @@ typedef struct Recipe {
     int64_t numbers[MAX_ELEMENTS];
     int index[MAX_ELEMENTS]; /* into sizes and numbers */
     bool whole;              /* index is 0..rank-1: the Shape alone will do */
-    int cost;
+    int cost;                /* nodes, later less those that die */
 } Recipe;
 
 /* The axis of `of` that has the size; the place of the element is preferred. */
@@ -376,8 +376,8 @@ static bool make_recipe(const Elements *e, Value *of, Recipe *ret)
     return recipe.whole || n_sizes > 0;
 }
 
-/* Nodes that die when `node` does, itself included. */
-static int collect_dying(Node *node, Node *dying[MAX_DYING])
+/* Nodes that die when `node` does while `kept` is still read, `node` included. */
+static int collect_dying(Node *node, const Value *kept, Node *dying[MAX_DYING])
 {
     int n = 1;
     dying[0] = node;
@@ -385,7 +385,7 @@ static int collect_dying(Node *node, Node *dying[MAX_DYING])
         for (int j = 0; j < dying[i]->n_in; j++) {
             const Value *in = dying[i]->in[j];
             Node *producer = in == NULL ? NULL : in->producer;
-            if (producer == NULL || producer->n_out != 1 || in->n_outputs > 0 || n == MAX_DYING)
+            if (producer == NULL || in == kept || producer->n_out != 1 || in->n_outputs > 0 || n == MAX_DYING)
                 continue;
             bool dies = true, known = false;
             for (size_t k = 0; k < in->n_uses && dies; k++) {
@@ -453,14 +453,15 @@ static Status rewrite(Sweep *sweep, Node *node, const Elements *e)
     Node *dying[MAX_DYING];
     if (only_numbers(e) || !is_root(node->out[0]) || node_is(node, "Shape") || node->out[0]->n_outputs > 0)
         return NULL;
-    int n_dying = collect_dying(node, dying);
     for (int i = 0; i < e->n; i++) {
-        if (e->at[i].of == NULL || e->at[i].of->graph != node->graph || !make_recipe(e, e->at[i].of, &recipe))
+        Value *of = e->at[i].of;
+        if (of == NULL || of->graph != node->graph || !make_recipe(e, of, &recipe))
             continue;
-        recipe.cost -= has_shape_node(recipe.of, node, dying, n_dying);
+        int n_dying = collect_dying(node, of, dying);
+        recipe.cost -= n_dying + has_shape_node(of, node, dying, n_dying);
         best = recipe.cost < best.cost ? recipe : best;
     }
-    if (best.cost >= n_dying)
+    if (best.cost >= 0)
         return NULL;
     Value *value;
     TRY(make_value(node, &best, e, &value));

@@ -83,18 +83,6 @@ bool affine_accepts(const Node *node, AffineTarget *ret)
     return true;
 }
 
-/* Input i becomes `tensor`: in place when nobody else reads the initializer, else under a fresh name. */
-static void replace_constant(Node *node, int i, Tensor *tensor)
-{
-    Value *old = node_in(node, i);
-    if (old != NULL && old->n_uses == 1 && old->n_outputs == 0) {
-        value_set_constant(old, tensor);
-        return;
-    }
-    const char *base = old != NULL ? old->name : "bias";
-    node_set_input(node, i, graph_add_constant(node->graph, model_fresh_name(node->graph->model, base), tensor));
-}
-
 static Status scale_weight(Node *node, const Layout *layout, const double *scale)
 {
     const Tensor *from = node->in[1]->constant;
@@ -112,7 +100,7 @@ static Status scale_weight(Node *node, const Layout *layout, const double *scale
             }
         }
     }
-    replace_constant(node, 1, to);
+    pass_replace_constant(node, 1, to);
     return NULL;
 }
 
@@ -126,7 +114,7 @@ static Status change_bias(Node *node, const Layout *layout, const double *scale,
         double old = from == NULL ? 0.0 : beta * tensor_get(from, from->count == 1 ? 0 : c);
         tensor_set(to, c, scale[c] * old + shift[c]);
     }
-    replace_constant(node, layout->bias, to);
+    pass_replace_constant(node, layout->bias, to);
     node_remove_attr(node, "beta");
     return NULL;
 }

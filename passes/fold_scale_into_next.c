@@ -67,17 +67,6 @@ static bool every_reader(const Value *value, const Graph *graph, bool (*takes)(c
     return true;
 }
 
-static void replace_constant(Node *node, int i, Tensor *tensor)
-{
-    Value *old = node_in(node, i);
-    if (old != NULL && old->n_uses == 1 && old->n_outputs == 0) {
-        value_set_constant(old, tensor);
-        return;
-    }
-    const char *base = old != NULL ? old->name : "bias";
-    node_set_input(node, i, graph_add_constant(node->graph, model_fresh_name(node->graph->model, base), tensor));
-}
-
 static Status scale_weight(Node *node, double scale)
 {
     const Tensor *from = node->in[1]->constant;
@@ -85,7 +74,7 @@ static Status scale_weight(Node *node, double scale)
     TRY(tensor_new(node->graph->model->arena, DT_FLOAT, from->rank, from->dims, &to));
     for (int64_t i = 0; i < from->count; i++)
         ((float *)to->data)[i] = (float)(((const float *)from->data)[i] * scale);
-    replace_constant(node, 1, to);
+    pass_replace_constant(node, 1, to);
     return NULL;
 }
 
@@ -105,7 +94,7 @@ static Status shift_bias(Node *node, double shift)
             sum += (double)((const float *)weight->data)[columns ? i * channels + c : c * inner + i];
         ((float *)to->data)[c] = (float)(alpha * shift * sum + (old == NULL ? 0 : beta * tensor_get(old, c)));
     }
-    replace_constant(node, 2, to);
+    pass_replace_constant(node, 2, to);
     node_remove_attr(node, "beta");
     return NULL;
 }

@@ -213,3 +213,14 @@ Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context
 {
     return visit_graph(context, context->model->graph, visit);
 }
+
+void pass_replace_constant(Node *node, int i, Tensor *tensor)
+{
+    Value *old = node_in(node, i);
+    if (old != NULL && old->n_uses == 1 && old->n_outputs == 0) {
+        value_set_constant(old, tensor);
+        return;
+    }
+    const char *base = old != NULL ? old->name : "bias";
+    node_set_input(node, i, graph_add_constant(node->graph, model_fresh_name(node->graph->model, base), tensor));
+}

@@ -88,4 +88,8 @@ MUST_USE Status pass_each_node(PassContext *context, Status (*visit)(PassContext
 bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK]);
 bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
 
+/* Input i becomes the initializer `tensor` (in the model's arena): in place when nobody else reads the one that stands there,
+ * else under a fresh name. */
+void pass_replace_constant(Node *node, int i, Tensor *tensor);
+
 #endif

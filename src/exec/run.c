@@ -155,26 +155,27 @@ static Status host_alias(EvalHost *host, EvalCtx *ctx, int output, const Tensor 
     return NULL;
 }
 
+/* A buffer on one of the runner's lists, given back with the list. */
+static Status take_listed(Runner *runner, size_t bytes, Buffer **list, void **ret)
+{
+    Buffer *buffer = NULL;
+    TRY(get_buffer(runner, bytes, &buffer));
+    buffer->next = *list;
+    *list = buffer;
+    *ret = buffer->data;
+    return NULL;
+}
+
 static Status host_scratch(EvalHost *host, size_t bytes, void **ret)
 {
     Runner *runner = (Runner *)host;
-    Buffer *buffer = NULL;
-    TRY(get_buffer(runner, bytes, &buffer));
-    buffer->next = runner->scratch_buffers;
-    runner->scratch_buffers = buffer;
-    *ret = buffer->data;
-    return NULL;
+    return take_listed(runner, bytes, &runner->scratch_buffers, ret);
 }
 
 static Status host_text(EvalHost *host, size_t bytes, void **ret)
 {
     Runner *runner = (Runner *)host;
-    Buffer *buffer = NULL;
-    TRY(get_buffer(runner, bytes, &buffer));
-    buffer->next = runner->text_buffers;
-    runner->text_buffers = buffer;
-    *ret = buffer->data;
-    return NULL;
+    return take_listed(runner, bytes, &runner->text_buffers, ret);
 }
 
 static void *host_cache_get(EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes)

@@ -122,8 +122,6 @@ typedef struct Target {
     const char *name;
     const char *summary;
     DType activation;            /* DT_UINT8 / DT_INT8 */
-    bool activation_symmetric;
-    bool bias_int32;
     const char *const *integer_ops; /* ai.onnx ops that run in integers there, ended by NULL */
 } Target;
 

@@ -22,7 +22,6 @@ static const Target targets[] = {
         .name = "ort-x86",
         .summary = "ONNX Runtime on x86: uint8 activations, int8 symmetric weights per channel, int32 bias",
         .activation = DT_UINT8,
-        .bias_int32 = true,
         .integer_ops = ort_ops,
     },
 };

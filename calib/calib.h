@@ -215,6 +215,15 @@ typedef struct StateLink {
     int input, output;
 } StateLink;
 
+/* states.c: what such inputs are fed, one model's run after run. */
+typedef struct States States;
+States *states_new(const StateLink *links, int n_links, int n_inputs); /* the links must outlive it */
+void states_free(States *states); /* NULL is fine */
+/* `inputs` with the states in place of the zeros that the dataset gave, where the sample goes on from the one before
+ * (dataset_continues). A view, good until the next call of either function. */
+const Tensor *states_feed(States *states, bool goes_on, const Tensor *inputs);
+MUST_USE Status states_keep(States *states, const Tensor *outputs); /* after each run */
+
 /* Every float value the plan completes (inputs too). Samples are split over the team; the result does not depend on it.
  * Unreadable samples are skipped; CODE_DATA when none could be read. */
 MUST_USE Status collect_sights(const Plan *plan, const Dataset *dataset, const StateLink *links, int n_links, Team *team,

@@ -28,7 +28,7 @@ typedef struct Worker {
     int64_t sample; /* now running */
     bool observed;  /* anything of it */
     Tensor *inputs, *outputs;
-    Tensor *states; /* (n_links,) what the sample before left; no data: nothing */
+    States *states;
 } Worker;
 
 typedef struct Collect {
@@ -81,30 +81,6 @@ static Status watch_value(void *context, const Value *value, Tensor *tensor)
     return NULL;
 }
 
-/* Puts the states in place of the zeros that the dataset gave. */
-static void give_states(Worker *worker, int64_t i)
-{
-    const Collect *collect = worker->collect;
-    bool goes_on = dataset_continues(collect->dataset, i);
-    for (int k = 0; k < collect->n_links; k++) {
-        Tensor *state = &worker->states[k], *input = &worker->inputs[collect->links[k].input];
-        if (goes_on && state->data != NULL && state->dtype == input->dtype) {
-            tensor_release(input);
-            *input = *state;
-            *state = (Tensor){0};
-        }
-        tensor_release(state);
-    }
-}
-
-static Status keep_states(Worker *worker)
-{
-    const Collect *collect = worker->collect;
-    for (int k = 0; k < collect->n_links; k++)
-        TRY(tensor_copy(&worker->states[k], &worker->outputs[collect->links[k].output]));
-    return NULL;
-}
-
 static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
 {
     const Collect *collect = worker->collect;
@@ -114,7 +90,7 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
         worker->runner = runner_new(collect->plan, NULL);
         worker->inputs = xcalloc((size_t)MAX(plan_n_inputs(collect->plan), 1), sizeof(Tensor));
         worker->outputs = xcalloc((size_t)MAX(plan_n_outputs(collect->plan), 1), sizeof(Tensor));
-        worker->states = xcalloc((size_t)MAX(collect->n_links, 1), sizeof(Tensor));
+        worker->states = states_new(collect->links, collect->n_links, plan_n_inputs(collect->plan));
     }
     Status status = dataset_load(collect->dataset, i, worker->inputs);
     if (status != NULL) {
@@ -123,11 +99,11 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
     }
     worker->sample = i;
     worker->observed = false;
-    give_states(worker, i);
     Observer observer = {watch_value, worker};
-    status = runner_run(worker->runner, worker->inputs, &observer, worker->outputs);
+    const Tensor *fed = states_feed(worker->states, dataset_continues(collect->dataset, i), worker->inputs);
+    status = runner_run(worker->runner, fed, &observer, worker->outputs);
     if (status == NULL)
-        status = keep_states(worker);
+        status = states_keep(worker->states, worker->outputs);
     for (int k = 0; k < plan_n_inputs(collect->plan); k++)
         tensor_release(&worker->inputs[k]);
     /* An input that does not fit is the sample's fault; half a run is in the histograms and cannot be taken out again.
@@ -274,10 +250,8 @@ static void free_workers(Collect *collect)
         Worker *worker = &collect->workers[w];
         for (size_t id = 0; id < worker->n_watches; id++)
             memory_free(worker->watches[id].histogram);
-        for (int k = 0; worker->states != NULL && k < collect->n_links; k++)
-            tensor_release(&worker->states[k]);
         runner_free(worker->runner);
-        free(worker->states);
+        states_free(worker->states);
         free(worker->watches);
         free(worker->inputs);
         free(worker->outputs);

@@ -171,10 +171,10 @@ typedef struct Evaluation {
     Arena *arena;
 } Evaluation;
 
-/* Runs plan a and, unless it is NULL, plan b on every sample. Deterministic for any team. labels may be NULL. */
-MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team,
-                         const Progress *progress,
-                         Evaluation *ret);
+/* Runs plan a and, unless it is NULL, plan b on every sample. Deterministic for any team. labels may be NULL. With links
+ * samples are run in order, each model with its own states. */
+MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels,
+                         const StateLink *links, int n_links, Team *team, const Progress *progress, Evaluation *ret);
 void evaluation_release(Evaluation *evaluation);
 
 /* ---- proof.c: one sample through the model before and after simplification --------------------------------------- */

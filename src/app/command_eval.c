@@ -48,9 +48,13 @@ static Status evaluate_sides(const Options *options, Side sides[2], Evaluation *
     const char *source = "";
     Dataset *dataset = NULL;
     Labels *labels = NULL;
+    StateLink links[TEXTS_MAX];
+    int n_links = 0;
     Status status = setup_preprocess(options, sides[0].model, arena, &preprocess, &source);
     if (status == NULL && options->labels != NULL)
         status = labels_read(options->labels, &labels);
+    if (status == NULL)
+        status = setup_states(options, sides[0].plan, links, &n_links);
     if (status == NULL)
         status = setup_dataset(options, sides[0].plan, &preprocess, options->data, options->samples, &dataset);
     if (status == NULL) {
@@ -59,7 +63,7 @@ static Status evaluate_sides(const Options *options, Side sides[2], Evaluation *
         ProgressBar bar;
         progress_begin(&bar, "measuring", options);
         Progress progress = progress_hook(&bar);
-        status = evaluate(sides[0].plan, sides[1].plan, dataset, labels, team, &progress, ret);
+        status = evaluate(sides[0].plan, sides[1].plan, dataset, labels, links, n_links, team, &progress, ret);
         if (status == NULL)
             progress_end(&bar);
     }

@@ -88,7 +88,10 @@ static Status run_samples(const Options *options, const Plan *plan, const Datase
 {
     Tensor *inputs = xcalloc((size_t)MAX(plan_n_inputs(plan), 1), sizeof inputs[0]);
     Tensor *outputs = xcalloc((size_t)MAX(plan_n_outputs(plan), 1), sizeof outputs[0]);
-    Status status = NULL;
+    StateLink links[TEXTS_MAX];
+    int n_links = 0;
+    Status status = setup_states(options, plan, links, &n_links);
+    States *states = states_new(links, n_links, plan_n_inputs(plan));
     for (int64_t s = 0; s < dataset_count(dataset) && status == NULL; s++) {
         const char *file = dataset_file(dataset, s);
         status = interrupt_check();
@@ -102,10 +105,14 @@ static Status run_samples(const Options *options, const Plan *plan, const Datase
         }
         if (status != NULL)
             break;
-        status = run_sample(options, plan, sample_name(options, file), runner, inputs, outputs);
+        const Tensor *fed = states_feed(states, dataset_continues(dataset, s), inputs);
+        status = run_sample(options, plan, sample_name(options, file), runner, fed, outputs);
+        if (status == NULL)
+            status = states_keep(states, outputs);
         for (int i = 0; i < plan_n_inputs(plan); i++)
             tensor_release(&inputs[i]);
     }
+    states_free(states);
     free(inputs);
     free(outputs);
     return status;

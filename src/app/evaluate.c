@@ -32,6 +32,7 @@ typedef struct Work {
     const Progress *progress;
     int n_models, n_outputs;
     Runner **runners; /* [worker * 2 + model] */
+    States *states[2]; /* of each model */
     Row *rows;        /* by sample */
     PairSums *sums;   /* by sample * n_outputs + output */
     bool classes;
@@ -127,8 +128,13 @@ static Status run_sample(Work *work, int64_t sample, int worker)
         status_free(status);
         status = NULL;
     } else if (status == NULL) {
-        for (int m = 0; m < work->n_models && status == NULL; m++)
-            status = runner_run(work->runners[worker * 2 + m], inputs, NULL, outputs[m]);
+        bool goes_on = dataset_continues(work->dataset, sample);
+        for (int m = 0; m < work->n_models && status == NULL; m++) {
+            const Tensor *fed = states_feed(work->states[m], goes_on, inputs);
+            status = runner_run(work->runners[worker * 2 + m], fed, NULL, outputs[m]);
+            if (status == NULL)
+                status = states_keep(work->states[m], outputs[m]);
+        }
         if (status == NULL) {
             work->rows[sample].done = true;
             if (!is_class_scores(&outputs[0][0]))
@@ -249,9 +255,11 @@ static Status check_pair(const Plan *a, const Plan *b)
     return NULL;
 }
 
-Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, Team *team,
-                const Progress *progress, Evaluation *ret)
+Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, const StateLink *links,
+                int n_links, Team *team, const Progress *progress, Evaluation *ret)
 {
+    if (n_links > 0)
+        team = NULL; /* one after the other */
     if (b != NULL)
         TRY(check_pair(a, b));
     int64_t n = dataset_count(dataset);
@@ -266,6 +274,8 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
     work.runners = xcalloc((size_t)workers * 2, sizeof work.runners[0]);
     for (int w = 0; w < workers * 2; w++)
         work.runners[w] = work.plans[w % 2] == NULL ? NULL : runner_new(work.plans[w % 2], NULL);
+    for (int m = 0; m < 2; m++)
+        work.states[m] = states_new(links, n_links, plan_n_inputs(a));
     work.rows = xcalloc((size_t)MAX(n, 1), sizeof work.rows[0]);
     work.sums = xcalloc((size_t)(MAX(n, 1) * MAX(work.n_outputs, 1)), sizeof work.sums[0]);
     pthread_mutex_init(&work.lock, NULL);
@@ -286,6 +296,8 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
                             plan_output(a, 0)->name);
     for (int w = 0; w < workers * 2; w++)
         runner_free(work.runners[w]);
+    for (int m = 0; m < 2; m++)
+        states_free(work.states[m]);
     free(work.runners);
     free(work.rows);
     free(work.sums);

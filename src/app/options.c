@@ -46,7 +46,7 @@ static const OptionRow rows[] = {
     {"input", 0, OPTION_LIST, AT(inputs), DATA & ~COMMAND_RUN, "NAME=DIR",
      "data of one input of several, matched by file stems (one file: the same for all); may be repeated", NULL},
     {"state", 0, OPTION_LIST, AT(states), DATA, "IN[=OUT]",
-     "input IN starts as zeros, and calibrating takes output OUT of the sample before; may be repeated", NULL},
+     "input IN starts as zeros, and takes output OUT of the sample before; may be repeated", NULL},
     {"save-inputs", 0, OPTION_TEXT, AT(save_inputs), COMMAND_RUN, "DIR",
      "write what the model is fed, preprocessed, as .npy", NULL},
     {"data", 0, OPTION_TEXT, AT(data), COMMAND_EVAL | COMMAND_COMPARE, "DIR", "evaluation data", NULL},

@@ -299,6 +299,8 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8)
     Dataset *data = p->evaluation != NULL ? p->evaluation : p->calibration;
     p->job.evaluated_on_calibration = p->evaluation == NULL;
     p->job.evaluated_on = p->evaluation == NULL ? p->job.options->calib : p->job.options->eval;
+    StateLink links[TEXTS_MAX];
+    int n_links = 0;
     ProgressBar bar;
     progress_begin(&bar, "measuring", p->job.options);
     Progress progress = progress_hook(&bar);
@@ -306,7 +308,9 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8)
     if (status == NULL)
         status = setup_plan(p->job.options, int8, &plans[1]);
     if (status == NULL)
-        status = evaluate(plans[0], plans[1], data, p->labels, p->team, &progress, &p->job.evaluation);
+        status = setup_states(p->job.options, plans[0], links, &n_links);
+    if (status == NULL)
+        status = evaluate(plans[0], plans[1], data, p->labels, links, n_links, p->team, &progress, &p->job.evaluation);
     if (status == NULL)
         progress_end(&bar);
     p->job.seconds_evaluation = clock_seconds() - bar.started;

@@ -43,7 +43,7 @@ static Status evaluate_ops(Model *a, Model *b, const char *path, const Labels *l
     if (status == NULL)
         status = dataset_open(path, (const Value *[]){plan_input(plans[0], 0)}, 1, &options, &dataset);
     if (status == NULL)
-        status = evaluate(plans[0], plans[1], dataset, labels, NULL, NULL, ret);
+        status = evaluate(plans[0], plans[1], dataset, labels, NULL, 0, NULL, NULL, ret);
     dataset_free(dataset);
     plan_free(plans[0]);
     plan_free(plans[1]);
@@ -114,4 +114,48 @@ TEST(evaluation_refuses_labels_for_what_is_no_class_scores)
     }
     labels_free(labels);
     free(list);
+}
+
+static Model *accumulator(const char *op_type)
+{
+    Model *model = model_new();
+    model->graph = graph_new(model, "g", NULL);
+    model_set_opset(model, "", 13);
+    model->ir_version = 7;
+    Value *x = test_input(model, "x", "1,1"), *h = test_input(model, "h", "1,1");
+    test_output(TEST_NODE(model, op_type, "y", x, h));
+    ops_bind(model);
+    CHECK_OK(ops_infer(model));
+    return model;
+}
+
+/* x = 1, 1, 1 and h the output before: x + h is 1, 2, 3 and x - h is 1, 0, 1; errors 0, 2 and 2 of 14 in all. */
+TEST(evaluation_gives_each_model_its_own_state)
+{
+    put_sample("steps/a.npy", 2, (const int64_t[]){1, 1}, (const float[]){1});
+    put_sample("steps/b.npy", 2, (const int64_t[]){1, 1}, (const float[]){1});
+    put_sample("steps/c.npy", 2, (const int64_t[]){1, 1}, (const float[]){1});
+    Model *models[2] = {accumulator("Add"), accumulator("Sub")};
+    Plan *plans[2];
+    if (!CHECK_OK(plan_new(models[0], NULL, &plans[0])) || !CHECK_OK(plan_new(models[1], NULL, &plans[1])))
+        return;
+    DatasetOptions options = {.preprocess = preprocess_default(), .zeros = (const char *const[]){"h", NULL}};
+    const StateLink link = {1, 0};
+    Dataset *dataset = NULL;
+    CHECK_OK(dataset_open(picture_path("steps"), (const Value *[]){plan_input(plans[0], 0), plan_input(plans[0], 1)}, 2,
+                          &options, &dataset));
+    Team *team = team_new(3);
+    for (int linked = 0; linked < 2 && dataset != NULL; linked++) {
+        Evaluation result;
+        if (!CHECK_OK(evaluate(plans[0], plans[1], dataset, NULL, &link, linked, team, NULL, &result)))
+            continue;
+        CHECK_NEAR(result.outputs[0].sqnr_db, linked ? 10 * log10(14.0 / 8) : 999.0, 1e-9);
+        evaluation_release(&result);
+    }
+    team_free(team);
+    dataset_free(dataset);
+    for (int m = 0; m < 2; m++) {
+        plan_free(plans[m]);
+        model_free(models[m]);
+    }
 }

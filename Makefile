@@ -25,7 +25,7 @@ OPTIMIZE  = -O0 -DQUANTIZE_DEBUG
 endif
 
 SOURCES   = $(filter-out src/main.c,$(wildcard src/*/*.c passes/*.c calib/*.c))
-TESTS     = $(filter-out tests/oracle/% tests/conformance/%,$(wildcard tests/*.c tests/*/*.c))
+TESTS     = $(filter-out tests/oracle/% tests/conformance/% tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
 OBJECTS   = $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema/onnx.pb-c.o
 COMPILE   = $(CC) $(CSTD) $(WARNINGS) $(OPTIMIZE) $(CFLAGS) $(INCLUDES) -MMD -MP
 
@@ -51,6 +51,11 @@ $(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(OBJECTS)
 # ONNX's own operator tests, see tests/conformance/conformance.c.
 CORE      = $(filter-out $(BUILD)/src/app/% $(BUILD)/src/quant/% $(BUILD)/passes/% $(BUILD)/calib/%,$(OBJECTS))
 $(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o $(CORE)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Writes the generated models, see tests/bench/generate.c.
+$(BUILD)/bench-models: $(addprefix $(BUILD)/tests/bench/,generate.o net.o convnets.o transformers.o) $(CORE)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -128,6 +133,12 @@ conformance: deps
 	@$(MAKE) --no-print-directory $(BUILD)/conformance
 	$(BUILD)/conformance tests/conformance/expected-failures.txt $(CASES)
 
+# Generated models with seeded random weights in build/bench; MODELS: some of their names.
+bench-models: deps
+	@$(MAKE) --no-print-directory $(BUILD)/bench-models
+	@mkdir -p build/bench
+	$(BUILD)/bench-models build/bench $(MODELS)
+
 # Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
 QUANTIZE_SHARED ?= ../shared
 
@@ -142,4 +153,4 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench-models

@@ -44,8 +44,24 @@ typedef struct Observer {
     void *context;
 } Observer;
 
+/* Called on the running thread after each step of the main graph (inner graphs count to the step that runs them): seconds of
+ * clock_seconds() at its start and end, the implementation that ran, and its tensors (omitted ones NULL or undefined). */
+typedef struct StepSeen {
+    int step;
+    double begin, end;
+    const char *implementation;
+    int n_in, n_out;
+    const Tensor *const *in;
+    const Tensor *out;
+} StepSeen;
+typedef struct Profiler {
+    void (*step)(void *context, const StepSeen *seen);
+    void *context;
+} Profiler;
+
 /* team: threads this runner may use inside ops, or NULL (one). */
 Runner *runner_new(const Plan *plan, Team *team);
+void runner_set_profiler(Runner *runner, const Profiler *profiler); /* NULL: none; it must outlive its use */
 void runner_free(Runner *runner); /* NULL is fine */
 /* inputs[plan_n_inputs], checked against the declared types (CODE_DATA names the input, expected and given);
  * ret_outputs[plan_n_outputs]: views into the runner, good until its next run. observer may be NULL. */

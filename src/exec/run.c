@@ -29,6 +29,8 @@ struct Runner {
     const Plan *plan;
     Team *team;
     const Observer *observer;
+    const Profiler *profiler;
+    int depth; /* of inner graphs */
     Slot *slots; /* by value id */
     Buffer *free_buffers;
     Buffer *scratch_buffers; /* of the node at work */
@@ -256,7 +258,9 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
         *slot = (Slot){.tensor = inputs[i], .full = true};
         slot->tensor.owned = false;
     }
+    runner->depth++;
     Status status = run_graph(runner, plan);
+    runner->depth--;
     int given = 0;
     while (status == NULL && given < n_ret) {
         status = give_away(runner, graph->outputs[given], &ret[given]);
@@ -311,6 +315,15 @@ static Status gather_inputs(Runner *runner, const Node *node, const Tensor **in)
     return NULL;
 }
 
+static void profile_step(const Runner *runner, const Call *call, double begin)
+{
+    if (runner->profiler == NULL || runner->depth > 0)
+        return;
+    StepSeen seen = {(int)(call->step - runner->plan->main->steps), begin, clock_seconds(), call->ctx.implementation,
+                     call->ctx.n_in, call->ctx.n_out, call->ctx.in, call->ctx.out};
+    runner->profiler->step(runner->profiler->context, &seen);
+}
+
 static Status run_step(Runner *runner, Step *step)
 {
     const Node *node = step->node;
@@ -334,8 +347,11 @@ static Status run_step(Runner *runner, Step *step)
     };
     call.ctx.out = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Tensor));
     Status status = gather_inputs(runner, node, in);
+    double begin = runner->profiler == NULL ? 0.0 : clock_seconds();
     if (status == NULL)
         status = op_eval(&call.ctx);
+    if (status == NULL)
+        profile_step(runner, &call, begin);
     if (status == NULL) {
         status = store_outputs(runner, &call);
     } else {
@@ -381,6 +397,11 @@ Runner *runner_new(const Plan *plan, Team *team)
     runner->slots = xcalloc(MAX(plan->model->n_ids, 1), sizeof runner->slots[0]);
     runner->scratch = arena_new();
     return runner;
+}
+
+void runner_set_profiler(Runner *runner, const Profiler *profiler)
+{
+    runner->profiler = profiler;
 }
 
 static void clear_all(Runner *runner)

@@ -423,8 +423,11 @@ Status op_eval(EvalCtx *ctx)
             return eval_error(ctx, CODE_MODEL, "input %d is a sequence or an optional, which %s does not take", i,
                               def->type);
     for (const OpImpl *impl = ctx->reference ? NULL : def->impls; impl != NULL && impl->name != NULL; impl++)
-        if (impl->accepts(ctx))
+        if (impl->accepts(ctx)) {
+            ctx->implementation = impl->name;
             return impl->eval(ctx);
+        }
+    ctx->implementation = "reference";
     for (int i = 0; i < ctx->n_in; i++)
         half = half || is_half(ctx->in[i]);
     return half && def->widen_half ? eval_widened(ctx) : def->eval(ctx);

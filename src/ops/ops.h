@@ -81,6 +81,7 @@ struct EvalCtx {
     Team *team;                 /* threads that this run may use, or NULL */
     bool reference;             /* no fast implementations, please */
     struct EvalHost *host;      /* the executor behind the functions below; never read by ops */
+    const char *implementation; /* set by op_eval(): the name of what ran, for profiles */
 };
 
 /* The buffer of output i: sizes are checked, out[i] is filled, data is uninitialised. */

@@ -155,6 +155,22 @@ TEST(observer_sees_every_value_and_may_change_it)
     model_free(model);
 }
 
+typedef struct Seen {
+    int n;
+    double end; /* of the step before */
+} Seen;
+
+/* The steps come in order, one behind the other, those of inner graphs not. */
+static void see_step(void *context, const StepSeen *step)
+{
+    Seen *seen = context;
+    CHECK_INT(step->step, seen->n);
+    CHECK(seen->end <= step->begin && step->begin <= step->end);
+    CHECK(step->implementation != NULL && step->n_out == 1 && step->out[0].dtype == DT_FLOAT);
+    seen->n++;
+    seen->end = step->end;
+}
+
 /* if c then x + k else x - k, both branches reading x and k from outside. */
 TEST(runner_runs_inner_graphs_with_captured_values)
 {
@@ -179,12 +195,17 @@ TEST(runner_runs_inner_graphs_with_captured_values)
     Plan *plan = NULL;
     CHECK_OK(plan_new(model, NULL, &plan));
     Runner *runner = runner_new(plan, NULL);
+    Seen seen = {0};
+    Profiler profiler = {see_step, &seen};
+    runner_set_profiler(runner, &profiler);
     for (int c = 0; c < 2; c++) {
         Tensor inputs[2] = {{0}, floats(3, 1.0f)}, output;
         CHECK_OK(tensor_alloc(&inputs[0], DT_BOOL, 0, NULL));
         tensor_set(&inputs[0], 0, c);
         CHECK_OK(runner_run(runner, inputs, NULL, &output));
         CHECK_NEAR(tensor_get(&output, 2), c ? 0.0 : 6.0, 0.0);
+        CHECK_INT(seen.n, 2);
+        seen.n = 0;
         tensor_release(&inputs[0]);
         tensor_release(&inputs[1]);
     }

@@ -155,15 +155,15 @@ TEST(observer_sees_every_value_and_may_change_it)
     model_free(model);
 }
 
-typedef struct Seen {
+typedef struct Timeline {
     int n;
     double end; /* of the step before */
-} Seen;
+} Timeline;
 
 /* The steps come in order, one behind the other, those of inner graphs not. */
 static void see_step(void *context, const StepSeen *step)
 {
-    Seen *seen = context;
+    Timeline *seen = context;
     CHECK_INT(step->step, seen->n);
     CHECK(seen->end <= step->begin && step->begin <= step->end);
     CHECK(step->implementation != NULL && step->n_out == 1 && step->out[0].dtype == DT_FLOAT);
@@ -195,7 +195,7 @@ TEST(runner_runs_inner_graphs_with_captured_values)
     Plan *plan = NULL;
     CHECK_OK(plan_new(model, NULL, &plan));
     Runner *runner = runner_new(plan, NULL);
-    Seen seen = {0};
+    Timeline seen = {0};
     Profiler profiler = {see_step, &seen};
     runner_set_profiler(runner, &profiler);
     for (int c = 0; c < 2; c++) {

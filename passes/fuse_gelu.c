@@ -6,27 +6,15 @@
  *
  * In whatever order and place the factor 0.5 stands. None of the ops inside runs in integers anywhere.
  */
-#include "passes/pass.h"
+#include "passes/match.h"
 
 #include "src/ops/ops.h"
 
-#include <math.h>
 #include <string.h>
 
 #define GELU_SINCE 20
 #define MISH_SINCE 18
-#define CLOSE 1e-5
-
-static bool is_close(double a, double b)
-{
-    return fabs(a - b) <= CLOSE * fabs(b);
-}
-
-static Node *maker(const Value *value, const char *op_type)
-{
-    Node *node = value == NULL ? NULL : value->producer;
-    return node != NULL && node_is(node, op_type) && node->n_out == 1 && value->n_outputs == 0 ? node : NULL;
-}
+#define ROOT_2_PI 0.79788456080286536
 
 /* Of a product with or quotient by a constant: the other operand, and the factor; NULL for other nodes. */
 static Value *read_factor(const Node *node, double *factor)
@@ -57,40 +45,31 @@ static Value *strip_factor(Value *value, double *factor)
 static Value *strip_sum(Value *value, double constant)
 {
     double v;
-    Node *node = maker(value, "Add");
+    Node *node = match_maker(value, "Add");
     for (int i = 0; node != NULL && i < 2; i++)
-        if (pass_is_scalar_constant(node->in[i], &v) && is_close(v, constant))
+        if (pass_is_scalar_constant(node->in[i], &v) && match_is_close(v, constant))
             return node->in[1 - i];
     return NULL;
 }
 
-/* x + 0.044715 x^3 */
-static bool is_cubic(Value *value, const Value *x)
+/* sqrt(2/pi) (x + 0.044715 x^3), however it is multiplied out. */
+static bool is_cubic(const Value *value, const Value *x)
 {
-    double factor, exponent;
-    Node *add = maker(value, "Add");
-    for (int i = 0; add != NULL && i < 2; i++) {
-        Value *cube = strip_factor(add->in[1 - i], &factor);
-        Node *pow = maker(cube, "Pow");
-        if (add->in[i] == x && pow != NULL && pow->in[0] == x && is_close(factor, 0.044715) &&
-            pass_is_scalar_constant(pow->in[1], &exponent) && exponent == 3)
-            return true;
-    }
-    return false;
+    double p[MATCH_DEGREE + 1];
+    return match_polynomial(value, x, p) && p[0] == 0 && match_is_close(p[1], ROOT_2_PI) && p[2] == 0 &&
+           match_is_close(p[3], 0.044715 * ROOT_2_PI);
 }
 
 /* f(x) of f(x) + 1: "none", "tanh", or NULL when it is neither. */
 static const char *match_gate(Value *value, const Value *x)
 {
-    double factor;
+    double scale, shift;
     Value *gate = strip_sum(value, 1);
-    Node *erf = maker(gate, "Erf"), *tanh = maker(gate, "Tanh");
-    if (erf != NULL && strip_factor(erf->in[0], &factor) == x && is_close(factor, 0.70710678118654752))
+    const Node *erf = match_maker(gate, "Erf"), *tanh = match_maker(gate, "Tanh");
+    if (erf != NULL && match_affine(erf->in[0], x, &scale, &shift) && shift == 0 &&
+        match_is_close(scale, 0.70710678118654752))
         return "none";
-    if (tanh == NULL)
-        return NULL;
-    Value *cubic = strip_factor(tanh->in[0], &factor);
-    return is_close(factor, 0.79788456080286536) && is_cubic(cubic, x) ? "tanh" : NULL;
+    return tanh != NULL && is_cubic(tanh->in[0], x) ? "tanh" : NULL;
 }
 
 /* The last Mul of a GELU: its operands, each with its factor, are x and the gate, or it applies the last factor. */
@@ -98,14 +77,14 @@ static const char *match_gelu(Node *node, Value **ret_x)
 {
     double factor[3] = {1, 1, 1};
     Value *whole = read_factor(node, &factor[2]);
-    Node *product = whole == NULL ? node : maker(whole, "Mul");
+    Node *product = whole == NULL ? node : match_maker(whole, "Mul");
     if (product == NULL || !node_is(product, "Mul"))
         return NULL;
     for (int i = 0; i < 2; i++) {
         Value *x = strip_factor(product->in[i], &factor[0]), *gate = strip_factor(product->in[1 - i], &factor[1]);
         for (int stripped = 0; stripped < 2; stripped++, x = product->in[i], factor[0] = 1) {
             const char *kind = match_gate(gate, x);
-            if (kind != NULL && is_close(factor[0] * factor[1] * factor[2], 0.5)) {
+            if (kind != NULL && match_is_close(factor[0] * factor[1] * factor[2], 0.5)) {
                 *ret_x = x;
                 return kind;
             }
@@ -117,7 +96,7 @@ static const char *match_gelu(Node *node, Value **ret_x)
 static Value *match_mish(const Node *node)
 {
     for (int i = 0; i < 2; i++) {
-        Node *tanh = maker(node->in[i], "Tanh"), *softplus = tanh == NULL ? NULL : maker(tanh->in[0], "Softplus");
+        Node *tanh = match_maker(node->in[i], "Tanh"), *softplus = tanh == NULL ? NULL : match_maker(tanh->in[0], "Softplus");
         if (softplus != NULL && softplus->in[0] == node->in[1 - i])
             return node->in[1 - i];
     }

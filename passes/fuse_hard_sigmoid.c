@@ -2,11 +2,13 @@
  *
  *     x -> Add b -> Clip [0, h] -> Mul s -> y               ->      x -> HardSigmoid (1/h, b/h) [-> Mul s h] -> y
  *     x -> Add b -> Clip [0, h] -> Mul z -> Mul s -> y      ->      x -> HardSigmoid -> Mul z [-> Mul s h] -> y
+ *     x -> Mul a -> Add b -> Clip [0, 1] -> y               ->      x -> HardSigmoid (a, b) -> y
  *     x -> HardSigmoid (1/6, 1/2) -> Mul x -> y             ->      x -> HardSwish -> y
  *
- * Without a factor behind it the Clip stays, because HardSigmoid would need one. z is any value, x itself in HardSwish.
+ * Without a factor behind it a Clip to another bound than 1 stays, because HardSigmoid would need one. z is any value, x
+ * itself in HardSwish. What stands between a weighted op and its only reader stays too: it becomes part of the weights.
  */
-#include "passes/pass.h"
+#include "passes/match.h"
 
 #include "src/ops/ops.h"
 
@@ -89,6 +91,39 @@ static Status fuse_clip(PassContext *context, Node *node)
     return NULL;
 }
 
+/* What makes x takes a scale and a shift into its weights. */
+static bool is_weighted(const Value *x)
+{
+    const Node *node = x->producer;
+    return node != NULL && value_only_user(x) != NULL &&
+           (node_is(node, "Conv") || node_is(node, "ConvTranspose") || node_is(node, "Gemm") || node_is(node, "MatMul") ||
+            node_is(node, "BatchNormalization"));
+}
+
+/* Clip [0, 1] of a x + b. */
+static Status fuse_unit_clip(PassContext *context, Node *clip)
+{
+    double low, high, scale, shift, unused;
+    if (!node_is(clip, "Clip") || clip->in[0] == NULL || !value_is_float(clip->out[0]) ||
+        !pass_is_scalar_constant(node_in(clip, 1), &low) || low != 0 || !pass_is_scalar_constant(node_in(clip, 2), &high) ||
+        high != 1)
+        return NULL;
+    Value *x = clip->in[0];
+    for (int depth = 0; depth < 2; depth++) {
+        const Node *node = value_only_user(x) == NULL ? NULL : x->producer;
+        int data = node == NULL || node->graph != clip->graph || !value_is_float(x) ? -1 : match_scalar_operand(node, &unused);
+        if (data < 0 || !match_affine(x, node->in[data], &scale, &shift) || !(scale > 0))
+            break;
+        x = node->in[data];
+    }
+    if (x == clip->in[0] || is_weighted(x) || !match_affine(clip->in[0], x, &scale, &shift) || !(scale > 0) ||
+        !isfinite((float)scale) || !isfinite((float)shift))
+        return NULL;
+    TRY(make_hard_sigmoid(clip, x, 1 / scale, shift / scale));
+    ++*context->changes;
+    return NULL;
+}
+
 static Status fuse_hard_swish(PassContext *context, Node *node)
 {
     if (!node_is(node, "Mul") || node->n_in != 2 || node->opset < HARDSWISH_OPSET)
@@ -112,6 +147,8 @@ static Status visit(PassContext *context, Node *node)
 {
     if (node->n_out != 1 || node->out[0] == NULL)
         return NULL;
+    if (node_is(node, "Clip"))
+        return fuse_unit_clip(context, node);
     TRY(fuse_clip(context, node));
     return node->graph == NULL ? NULL : fuse_hard_swish(context, node);
 }

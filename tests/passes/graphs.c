@@ -89,6 +89,11 @@ Value *test_fill(Model *model, const char *name, const char *shape, float value)
     return random_constant(model, name, shape, 0.0f, value);
 }
 
+Value *test_number(Model *model, const char *name, float value)
+{
+    return test_fill(model, name, "", value);
+}
+
 Value *test_ints(Model *model, const char *name, int64_t n, const int64_t *values)
 {
     return graph_add_constant(model->graph, name, tensor_new_ints(model->arena, 1, &n, values));

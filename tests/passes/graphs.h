@@ -19,6 +19,7 @@ Value *test_input_of(Model *model, const char *name, DType dtype, const char *sh
 Value *test_floats(Model *model, const char *name, const char *shape); /* random in [-1, 1), from the name */
 Value *test_positive(Model *model, const char *name, const char *shape); /* random in [0.5, 1.5) */
 Value *test_fill(Model *model, const char *name, const char *shape, float value);
+Value *test_number(Model *model, const char *name, float value); /* a scalar */
 Value *test_ints(Model *model, const char *name, int64_t n, const int64_t *values); /* (n,) */
 #define TEST_INTS(model, name, ...)                                                                                    \
     test_ints(model, name, (int64_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})

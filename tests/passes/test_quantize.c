@@ -245,6 +245,32 @@ TEST(quantize_runs_hardswish_in_integers)
     check_quantized(hardswish, "QuantizeLinear QLinearConv QLinearAdd QLinearMul QLinearConv DequantizeLinear", 26.0);
 }
 
+static void swish(Model *m)
+{
+    model_set_opset(m, "", 24);
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"), test_floats(m, "b1", "8"));
+    Value *s = TEST_NODE(m, "Swish", "s", a);
+    test_output(TEST_NODE(m, "Conv", "y", s, test_floats(m, "w2", "4,8,1,1")));
+}
+
+static void scaled_swish(Model *m)
+{
+    model_set_opset(m, "", 24);
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"), test_floats(m, "b1", "8"));
+    Value *s = TEST_NODE(m, "Swish", "s", a);
+    node_set_float(s->producer, "alpha", 1.702f);
+    test_output(TEST_NODE(m, "Conv", "y", s, test_floats(m, "w2", "4,8,1,1")));
+}
+
+TEST(quantize_runs_swish_in_integers)
+{
+    check_quantized(swish, "QuantizeLinear QLinearConv QLinearSigmoid QLinearMul QLinearConv DequantizeLinear", 26.0);
+    check_quantized(scaled_swish, "QuantizeLinear QLinearConv QLinearMul QLinearSigmoid QLinearMul QLinearConv DequantizeLinear",
+                    26.0);
+}
+
 static void head(Model *m)
 {
     Value *x = test_input(m, "x", "N,4,6,6");

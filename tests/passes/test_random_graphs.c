@@ -381,6 +381,15 @@ static void make_gather(Maker *m)
     keep(m, y, x->rank - 1, dims, x->dynamic > axis ? x->dynamic - 1 : x->dynamic);
 }
 
+static Value *reduce(Maker *m, const char *op_type, Value *x, int64_t axis) /* axes are an input since 18 */
+{
+    if (model_opset(m->model, "") >= 18)
+        return NODE(m, op_type, x, ints(m, 1, &axis));
+    Value *y = NODE(m, op_type, x);
+    TEST_SET_INTS(y, "axes", axis);
+    return y;
+}
+
 static void make_mean(Maker *m)
 {
     Item *x = pick_item(m);
@@ -390,9 +399,7 @@ static void make_mean(Maker *m)
         return;
     memcpy(dims, x->dims, (size_t)x->rank * sizeof(dims[0]));
     dims[axis] = 1;
-    Value *y = NODE(m, pick(m, 2) == 0 ? "ReduceMean" : "ReduceMax", x->value);
-    TEST_SET_INTS(y, "axes", axis);
-    keep(m, y, x->rank, dims, x->dynamic);
+    keep(m, reduce(m, pick(m, 2) == 0 ? "ReduceMean" : "ReduceMax", x->value, axis), x->rank, dims, x->dynamic);
 }
 
 static void make_softmax(Maker *m)
@@ -424,6 +431,52 @@ static void make_gelu(Maker *m)
     keep_like(m, NODE(m, "Mul", NODE(m, "Mul", x->value, gate), scalar(m, 0.5f)), x);
 }
 
+/* Activations as exporters write them out, with what they are made of read elsewhere now and then. */
+static void make_activation(Maker *m)
+{
+    Item *item = pick_item(m);
+    Value *x = item->value, *y = NULL, *z = NODE(m, "Mul", x, scalar(m, 0.5f)), *relu = NODE(m, "Relu", x);
+    Value *e = NODE(m, "Exp", NODE(m, "Tanh", x)); /* small, so that the sums of random graphs stay so */
+    switch (pick(m, 12)) {
+    case 0: y = NODE(m, "Reciprocal", NODE(m, "Add", NODE(m, "Exp", NODE(m, "Neg", NODE(m, "Tanh", x))), scalar(m, 1))); break;
+    case 1: y = NODE(m, "Div", e, NODE(m, "Add", e, scalar(m, 1))); break;
+    case 2: y = NODE(m, "Log", NODE(m, "Add", scalar(m, 1), e)); break;
+    case 3: y = NODE(m, "Div", x, NODE(m, "Add", NODE(m, "Abs", x), scalar(m, 1))); break;
+    case 4: y = NODE(m, "Sub", relu, NODE(m, "Mul", scalar(m, 0.3f), NODE(m, "Relu", NODE(m, "Neg", x)))); break;
+    case 5: y = NODE(m, "Add", relu, NODE(m, "Mul", broadcast_constant(m, item), NODE(m, "Sub", x, NODE(m, "Abs", x)))); break;
+    case 6: y = NODE(m, "Where", NODE(m, "Greater", x, scalar(m, 0)), x, z); break;
+    case 7: y = NODE(m, "Where", NODE(m, "Less", x, scalar(m, 0)), NODE(m, "Sub", e, scalar(m, 1)), x); break;
+    case 8: y = NODE(m, "Min", NODE(m, "Max", x, scalar(m, -0.5f)), scalar(m, 1)); break;
+    case 9: y = NODE(m, "Clip", NODE(m, "Add", z, scalar(m, 0.5f)), scalar(m, 0), scalar(m, 1)); break;
+    case 10: y = NODE(m, "Mul", x, NODE(m, "Sigmoid", pick(m, 2) == 0 ? x : z)); break;
+    default: y = NODE(m, "Max", x, pick(m, 2) == 0 ? NODE(m, "Neg", x) : z); break;
+    }
+    Item like = *item;
+    keep_like(m, y, &like);
+    if (pick(m, 3) == 0)
+        keep_like(m, pick(m, 2) == 0 ? e : z, &like);
+}
+
+/* e / ReduceSum(e), its log, or a sum of squares or magnitudes. */
+static void make_sum_form(Maker *m)
+{
+    Item x = *pick_item(m);
+    int axis = x.rank < 1 ? -1 : pick(m, x.rank);
+    if (axis < 0 || axis == x.dynamic || x.dims[axis] == 1) /* of size 1, a LogSoftmax is 0 but for rounding */
+        return;
+    Value *axes = ints(m, 1, (int64_t[]){pick(m, 2) == 0 ? axis : axis - x.rank});
+    if (pick(m, 2) == 0) {
+        Value *z = NODE(m, "Sub", x.value, reduce(m, "ReduceMax", x.value, pick(m, 4) == 0 ? 0 : axis));
+        Value *e = NODE(m, "Exp", z), *sum = NODE(m, "ReduceSum", e, axes);
+        keep_like(m, pick(m, 2) == 0 ? NODE(m, "Div", e, sum) : NODE(m, "Sub", z, NODE(m, "Log", sum)), &x);
+        return;
+    }
+    Value *inner = pick(m, 2) == 0 ? NODE(m, "Mul", x.value, x.value) : NODE(m, "Abs", x.value);
+    Value *y = NODE(m, "ReduceSum", inner, axes);
+    x.dims[axis] = 1;
+    keep(m, pick(m, 2) == 0 ? NODE(m, "Sqrt", y) : y, x.rank, x.dims, x.dynamic);
+}
+
 static void make_pool(Maker *m)
 {
     Item *x = pick_item(m);
@@ -441,7 +494,7 @@ static const struct Row {
     {make_transpose, 6}, {make_reshape, 6},     {make_flatten, 2}, {make_unsqueeze, 3}, {make_squeeze, 3},
     {make_slices, 3},  {make_concat, 3},        {make_pad, 2},     {make_conv, 6},   {make_normalization, 3},
     {make_product, 4}, {make_gather, 2},        {make_mean, 2},    {make_softmax, 1}, {make_hard_swish, 2},
-    {make_gelu, 1},    {make_pool, 1},
+    {make_gelu, 1},    {make_pool, 1},          {make_activation, 4}, {make_sum_form, 2},
 };
 
 static void build(Model *model)
@@ -483,13 +536,13 @@ static int64_t from_environment(const char *variable, int64_t otherwise)
 
 TEST(random_graphs_stay_equal)
 {
-    static const int opsets[] = {13, 14, 17};
+    static const int opsets[] = {13, 14, 17, 20, 24};
     int64_t first = from_environment("RANDOM_SEED", 1), n = from_environment("RANDOM_GRAPHS", DEFAULT_GRAPHS);
     for (int64_t seed = first; seed < first + n; seed++) {
         char label[48];
         snprintf(label, sizeof label, "RANDOM_SEED=%lld", (long long)seed);
         seed_now = (uint64_t)seed;
-        int opset = opsets[seed % 3];
+        int opset = opsets[seed % (int64_t)COUNT_OF(opsets)];
         if (!test_simplify(label, build, opset, 2e-5))
             return;
     }

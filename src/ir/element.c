@@ -102,7 +102,7 @@ typedef struct SmallFloat {
     int sign_bits, mantissa_bits, bias;
     unsigned greatest;  /* code of the greatest finite magnitude */
     bool infinite;      /* the code behind it is infinity */
-    int nan;            /* a code of NaN, -1 when there is none */
+    int nan;            /* a code of NaN, -1 when there is none: a NaN becomes -0 */
 } SmallFloat;
 
 static const SmallFloat small_floats[] = {
@@ -144,9 +144,9 @@ static double small_from_raw(const SmallFloat *format, unsigned raw)
 /* The nearest code, ties to the even one; saturates. Magnitudes grow with their codes. */
 static unsigned small_to_raw(const SmallFloat *format, double value)
 {
-    if (isnan(value))
-        return format->nan < 0 ? format->greatest : (unsigned)format->nan;
     unsigned sign = format->sign_bits == 0 ? 0 : 1u << (dtype_bits(format->dtype) - 1);
+    if (isnan(value))
+        return format->nan < 0 ? sign : (unsigned)format->nan;
     double magnitude = format->sign_bits == 0 ? MAX(value, 0.0) : fabs(value);
     unsigned low = 0, high = format->greatest;
     while (low < high) { /* least code whose magnitude is at least the value's */

@@ -108,6 +108,14 @@ KernelType kernel_type(DType dtype)
     return dtype == DT_UINT8 ? KERNEL_U8 : dtype == DT_INT8 ? KERNEL_S8 : dtype == DT_INT32 ? KERNEL_S32 : KERNEL_FLOAT;
 }
 
+/* Scales are floats, of opset 21 on also 16-bit ones. */
+static Status check_scale_dtype(const EvalCtx *ctx, int i)
+{
+    DType dtype = ctx->in[i]->dtype;
+
+    return dtype == DT_FLOAT16 || dtype == DT_BFLOAT16 ? NULL : eval_require_dtype(ctx, i, DT_FLOAT);
+}
+
 static Status check_scale(const EvalCtx *ctx, int i, float scale)
 {
     if (!(scale > 0.0F) || !isfinite(scale))
@@ -139,11 +147,11 @@ Status read_scale8(const EvalCtx *ctx, int scale, int zero, DType dtype, Scale8 
         return eval_error(ctx, CODE_UNSUPPORTED, "%s is not supported, expected uint8 or int8", dtype_name(dtype));
     if (tensor == NULL)
         return eval_error(ctx, CODE_MODEL, "the scale (input %d) is missing", scale);
-    TRY(eval_require_dtype(ctx, scale, DT_FLOAT));
+    TRY(check_scale_dtype(ctx, scale));
     if (tensor->count != 1)
         return eval_error(ctx, CODE_UNSUPPORTED, "scale (input %d) has %lld elements, expected 1", scale,
                           (long long)tensor->count);
-    result.scale = *(const float *)tensor->data;
+    result.scale = (float)tensor_get(tensor, 0);
     TRY(check_scale(ctx, scale, result.scale));
     TRY(read_zero(ctx, zero, dtype, &result.zero));
     *ret = result;
@@ -159,7 +167,8 @@ Status read_channel_scales(EvalCtx *ctx, int scale, int zero, DType dtype, int64
     if (scale >= 0 && scales == NULL)
         return eval_error(ctx, CODE_MODEL, "the scale (input %d) is missing", scale);
     if (scales != NULL) {
-        TRY(eval_require_dtype(ctx, scale, DT_FLOAT));
+        TRY(check_scale_dtype(ctx, scale));
+        TRY(eval_converted(ctx, scales, DT_FLOAT, &scales));
         if (scales->count != 1 && scales->count != n)
             return eval_error(ctx, CODE_MODEL, "scale (input %d) has %lld elements, expected 1 or %lld", scale,
                               (long long)scales->count, (long long)n);

@@ -46,7 +46,7 @@ TEST(casts_to_small_types)
         {19, "x = float[3] 464 465 -1e6; h = Cast<to=17 saturate=0>(x); y = Cast<to=1>(h)", "float[3] 448 nan nan"},
         {19, "x = float[3] 61439 61440 -1e6; h = Cast<to=19 saturate=0>(x); y = Cast<to=1>(h)", "float[3] 57344 inf -inf"},
         {19, "x = float[2] 247 248; h = Cast<to=18 saturate=0>(x); y = Cast<to=1>(h)", "float[2] 240 nan"},
-        {23, "x = float[6] 0.25 0.75 5 5.1 -99 nan; h = Cast<to=23>(x); y = Cast<to=1>(h)", "float[6] 0 1 4 6 -6 6"},
+        {23, "x = float[6] 0.25 0.75 5 5.1 -99 nan; h = Cast<to=23>(x); y = Cast<to=1>(h)", "float[6] 0 1 4 6 -6 -0"},
         {24, "x = float[3] 1 1.1 3; h = Cast<to=24>(x); y = Cast<to=1>(h)", "float[3] 1 2 4"},
         {24, "x = float[3] 1.9 2.9 3; h = Cast<to=24 round_mode='down'>(x); y = Cast<to=1>(h)", "float[3] 1 2 2"},
         {24, "x = float[3] 1.4 1.5 3.1; h = Cast<to=24 round_mode='nearest'>(x); y = Cast<to=1>(h)", "float[3] 1 2 4"},

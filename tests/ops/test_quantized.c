@@ -169,20 +169,29 @@ TEST(qlinear_matmul_and_qgemm_nodes_agree)
     Tensor gemm_in[] = {in[0], in[1], in[2], in[3], in[4], in[5], OMITTED, in[6], in[7]};
     OneNode matmul = one_node("QLinearMatMul", "", 13, in, 8, 1);
     OneNode gemm = one_node("QGemm", DOMAIN_MICROSOFT, 13, gemm_in, 9, 1);
+    /* The same with 16-bit scales: at most a step apart. */
+    uint16_t half_scale[] = {float_to_half(a_scale), float_to_half(y_scale)}, half_b[N];
+    for (int j = 0; j < N; j++)
+        half_b[j] = float_to_half(b_scale[j]);
+    Tensor half_in[] = {in[0], over(DT_FLOAT16, 0, NULL, &half_scale[0]), in[2], in[3], over(DT_FLOAT16, 1, DIMS(N), half_b),
+                        in[5], over(DT_FLOAT16, 0, NULL, &half_scale[1]), in[7]};
+    OneNode half = one_node("QLinearMatMul", "", 21, half_in, 8, 1);
     OneNode real = one_node("QGemm", DOMAIN_MICROSOFT, 13, gemm_in, 6, 1);
 
     for (int reference = 0; reference < 2; reference++) {
         CHECK_OK(one_node_run(&matmul, reference == 1));
+        CHECK_OK(one_node_run(&half, reference == 1));
         CHECK_OK(one_node_run(&gemm, reference == 1));
         CHECK_OK(one_node_run(&real, reference == 1));
         for (int64_t i = 0; i < M * N; i++) {
             int64_t q = tensor_get_int(&matmul.out[0], i);
             CHECK_INT(tensor_get_int(&gemm.out[0], i), q);
+            CHECK_NEAR(tensor_get_int(&half.out[0], i), q, 1);
             double exact = tensor_get(&real.out[0], i) / 0.2 + 128;
             CHECK_NEAR(q, exact < 0 ? 0 : exact > 255 ? 255 : exact, 0.5001);
         }
     }
-    one_node_free(&matmul), one_node_free(&gemm), one_node_free(&real);
+    one_node_free(&matmul), one_node_free(&half), one_node_free(&gemm), one_node_free(&real);
 }
 
 TEST(matmul_integer_node_takes_zero_points)

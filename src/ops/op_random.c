@@ -1,48 +1,24 @@
 /* op_random.c - RandomUniform RandomNormal, their Like forms, Bernoulli, Multinomial.
  *
- * The numbers are not those of any other runtime, but they are the same on every run: a generator (SplitMix64, Steele,
- * Lea and Flood 2014) starts from the attribute `seed`, or from the node's place in the model when there is none.
+ * The numbers are not those of other runtimes, but they are the same on every run: the generator of random.h starts
+ * from the attribute `seed`, or from the node's place in the model when there is none.
  */
 #include <math.h>
 #include <string.h>
 
 #include "src/ops/family.h"
-
-typedef struct Random {
-    uint64_t state;
-} Random;
+#include "src/ops/random.h"
 
 static Random random_new(const Node *node)
 {
     const Attr *seed = node_attr(node, "seed");
     uint32_t bits = node->id;
+    Random random;
 
     if (seed != NULL && seed->kind == ATTR_FLOAT)
         memcpy(&bits, &seed->f, sizeof bits);
-    return (Random){((uint64_t)(seed != NULL) << 32) + bits};
-}
-
-static uint64_t random_next(Random *random)
-{
-    uint64_t z = random->state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* [0, 1) */
-static double random_uniform(Random *random)
-{
-    return (double)(random_next(random) >> 11) * 0x1p-53;
-}
-
-/* Box and Muller. */
-static double random_normal(Random *random)
-{
-    double radius = sqrt(-2 * log(1 - random_uniform(random)));
-
-    return radius * cos(2 * M_PI * random_uniform(random));
+    random_seed(&random, bits);
+    return random;
 }
 
 static bool is_like(const Node *node)

@@ -1,5 +1,5 @@
-/* op_shape.c - ops that change a tensor's shape and none of its elements: Reshape Flatten Squeeze Unsqueeze Identity
- * Dropout; and those that read it: Shape Size.
+/* op_shape.c - ops that change a tensor's shape and none of its elements: Reshape Flatten Squeeze Unsqueeze
+ * Identity; and those that read it: Shape Size.
  *
  *     Reshape   [N,3,4,4] by [0,-1]  ->  [N,48]       0 copies a dim (unless allowzero), -1 takes what is left
  */
@@ -273,7 +273,7 @@ static Status eval_unsqueeze(EvalCtx *ctx)
     return eval_output_alias(ctx, 0, x, x->rank + n, dims);
 }
 
-/* ---- Identity, Dropout ------------------------------------------------------------------------------------------- */
+/* ---- Identity ---------------------------------------------------------------------------------------------------- */
 
 static Status infer_identity(Node *node)
 {
@@ -288,37 +288,6 @@ static Status infer_identity(Node *node)
 static Status eval_identity(EvalCtx *ctx)
 {
     return eval_output_alias(ctx, 0, ctx->in[0], ctx->in[0]->rank, ctx->in[0]->dims);
-}
-
-/* The mask was of the data's type before opset 10. */
-static DType mask_dtype(const Node *node, DType data)
-{
-    return node->opset < 10 ? data : DT_BOOL;
-}
-
-static Status infer_dropout(Node *node)
-{
-    Shape shape = infer_shape(node, 0);
-
-    infer_output(node, 0, infer_dtype(node, 0), &shape);
-    infer_output(node, 1, mask_dtype(node, infer_dtype(node, 0)), &shape);
-    return NULL;
-}
-
-static Status eval_dropout(EvalCtx *ctx)
-{
-    const Tensor *x = ctx->in[0], *ratio = eval_in(ctx, 1), *training = eval_in(ctx, 2);
-
-    if (training != NULL && training->count == 1 && tensor_get(training, 0) != 0 &&
-        (ratio == NULL || ratio->count != 1 || tensor_get(ratio, 0) != 0))
-        return eval_error(ctx, CODE_UNSUPPORTED, "training mode is not supported");
-    TRY(eval_output_alias(ctx, 0, x, x->rank, x->dims));
-    if (!eval_wants(ctx, 1))
-        return NULL;
-    TRY(eval_output(ctx, 1, mask_dtype(ctx->node, x->dtype), x->rank, x->dims));
-    for (int64_t i = 0; i < ctx->out[1].count; i++)
-        tensor_set(&ctx->out[1], i, 1);
-    return NULL;
 }
 
 /* ---- Shape, Size ------------------------------------------------------------------------------------------------- */
@@ -389,12 +358,6 @@ static const AttrSpec axis_attrs[] = {{"axis", ATTR_INT, false}, {NULL, ATTR_UND
 static const AttrSpec axes_attrs[] = {{"axes", ATTR_INTS, false}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec shape_attrs[] = {
     {"start", ATTR_INT, false}, {"end", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
-static const AttrSpec dropout_attrs[] = {
-    {"ratio", ATTR_FLOAT, false},
-    {"seed", ATTR_INT, false},
-    {NULL, ATTR_UNDEFINED, false},
-};
-
 const OpDef op_reshape = {
     .type = "Reshape", .domain = "", .versions = {5, 13, 14, 19, 21, 23, 24, 25}, .min_in = 2, .max_in = 2,
     .min_out = 1, .max_out = 1, .attrs = reshape_attrs, .infer = infer_reshape, .eval = eval_reshape,
@@ -419,10 +382,6 @@ const OpDef op_identity = {
     .type = "Identity", .domain = "", .versions = {1, 13, 14, 16, 19, 21, 23, 24, 25}, .min_in = 1, .max_in = 1,
     .min_out = 1, .max_out = 1, .infer = infer_identity, .eval = eval_identity, .quant = RULE_SAME_SCALE,
     .lists = true,
-};
-const OpDef op_dropout = {
-    .type = "Dropout", .domain = "", .versions = {7, 10, 12, 13, 22}, .min_in = 1, .max_in = 3, .min_out = 1,
-    .max_out = 2, .attrs = dropout_attrs, .infer = infer_dropout, .eval = eval_dropout, .quant = RULE_SAME_SCALE,
 };
 const OpDef op_shape = {
     .type = "Shape", .domain = "", .versions = {1, 13, 15, 19, 21, 23, 24, 25}, .min_in = 1, .max_in = 1,

@@ -9,13 +9,13 @@
 #define QUANTIZE_CALIB_H
 
 #include "src/exec/exec.h"
+#include "src/image/image.h"
 #include "src/ir/ir.h"
 #include "src/quant/quant.h"
 
 /* ---- preprocess.c: pixels to tensors ----------------------------------------------------------------------------- */
 
 typedef enum ResizeMode { RESIZE_STRETCH, RESIZE_CROP, RESIZE_PAD } ResizeMode;
-typedef enum Interp { INTERP_NEAREST, INTERP_BILINEAR, INTERP_BICUBIC, INTERP_AREA } Interp;
 typedef enum Color { COLOR_AUTO, COLOR_RGB, COLOR_BGR, COLOR_GRAY } Color;
 typedef enum Layout { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC } Layout;
 
@@ -90,20 +90,6 @@ const char *layout_name(Layout layout);
 MUST_USE Status preprocess_from_json(const char *json, const char *source, Preprocess *ret);
 /* The same over what *p holds already: only the keys that are there change it. */
 MUST_USE Status preprocess_update_json(const char *json, const char *source, Preprocess *p);
-
-/* ---- image.c and image_*.c: decoding ----------------------------------------------------------------------------- */
-
-/* 8-bit pixels, interleaved rows. */
-typedef struct Image {
-    int width, height, channels; /* channels 1 (gray) or 3 (RGB) */
-    unsigned char *pixels;       /* memory_alloc'ed */
-} Image;
-
-/* JPEG, PNG, WebP, BMP, PNM by content. CODE_DATA with the reason; sizes are bounded before allocation. */
-MUST_USE Status image_read(const char *path, Image *ret);
-void image_release(Image *image);
-/* Resizes to width x height with Pillow's antialiased kernels (fixed point, 8 bits a channel). */
-MUST_USE Status image_resize(const Image *image, int width, int height, Interp interp, Image *ret);
 
 /* ---- readers.def, dataset.c -------------------------------------------------------------------------------------- */
 

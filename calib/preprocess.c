@@ -11,7 +11,7 @@
  */
 #include "calib/preprocess.h"
 
-#include "calib/image.h"
+#include "src/image/image.h"
 
 #include <math.h>
 #include <string.h>

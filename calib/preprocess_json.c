@@ -5,7 +5,7 @@
  * "preset" is the start whatever its place; the other keys change it. One number for mean or std stands for all
  * channels.
  */
-#include "calib/image.h"
+#include "calib/calib.h"
 
 #include <math.h>
 #include <stdio.h>

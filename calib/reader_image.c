@@ -1,5 +1,5 @@
 /* reader_image.c - samples that are pictures, for models with one picture input. */
-#include "calib/image.h"
+#include "src/image/image.h"
 #include "calib/reader.h"
 
 /* Also formats that are only known by name: a file called .gif is a sample that gets skipped with the reason. */

@@ -1,5 +1,5 @@
 /* test_preprocess.c - what a model's input makes of the options, geometry, numbers, presets and preprocessing files. */
-#include "calib/image.h"
+#include "src/image/image.h"
 #include "calib/preprocess.h"
 #include "tests/calib/pictures.h"
 

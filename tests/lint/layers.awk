@@ -4,12 +4,13 @@ BEGIN {
     may["ir"] = "base ir"
     may["quant"] = "base ir quant"
     may["kernels"] = "base kernels"
-    may["ops"] = "base ir quant kernels ops"
+    may["image"] = "base image"
+    may["ops"] = "base ir quant kernels image ops"
     may["exec"] = "base ir quant kernels ops exec"
     may["onnx"] = "base ir ops onnx"
     may["passes"] = "base ir quant ops exec passes"
-    may["calib"] = "base ir quant exec calib"
-    may["app"] = "base ir quant kernels ops exec onnx passes calib app"
+    may["calib"] = "base ir quant image exec calib"
+    may["app"] = "base ir quant kernels image ops exec onnx passes calib app"
 }
 function room(path) {
     if (path ~ /^src\/main\.c$/) return "app"

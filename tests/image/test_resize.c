@@ -1,5 +1,5 @@
 /* test_resize.c - resizing against cases worked out by hand. */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 #include "tests/calib/pictures.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* image_bmp.c - Windows and OS/2 bitmaps without compression: 1, 4, 8 bits with a palette, 16, 24 and 32 bits.
+/* bmp.c - Windows and OS/2 bitmaps without compression: 1, 4, 8 bits with a palette, 16, 24 and 32 bits.
  *
  *     "BM" size - offset | header size width height planes bits compression ... | masks | palette (B G R 0) | rows
  *
  * Rows are padded to 4 bytes and stand bottom up unless the height is negative. The fourth byte of 32 bits is dropped.
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <string.h>
 

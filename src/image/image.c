@@ -1,10 +1,11 @@
 /* image.c - reads a picture file: what it is, its first bytes say, never its name. */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <string.h>
 
 static const ImageDecoder *const decoders[] = {
     &image_decoder_jpeg, &image_decoder_png, &image_decoder_webp, &image_decoder_bmp, &image_decoder_pnm,
+    &image_decoder_tiff,
 };
 
 /* Formats that are told apart only to say so. */
@@ -15,8 +16,7 @@ typedef struct OtherFormat {
 } OtherFormat;
 
 static const OtherFormat others[] = {
-    {"GIF", 0, 4, "GIF8"},          {"TIFF", 0, 4, "II*\0"},       {"TIFF", 0, 4, "MM\0*"},
-    {"AVIF", 4, 8, "ftypavif"},     {"HEIF", 4, 8, "ftypheic"},    {"HEIF", 4, 8, "ftypmif1"},
+    {"GIF", 0, 4, "GIF8"},          {"AVIF", 4, 8, "ftypavif"},     {"HEIF", 4, 8, "ftypheic"},    {"HEIF", 4, 8, "ftypmif1"},
     {"JPEG XL", 0, 2, "\xff\x0a"},  {"JPEG XL", 4, 4, "JXL "},     {"JPEG 2000", 4, 4, "jP  "},
     {"Photoshop", 0, 4, "8BPS"},    {"OpenEXR", 0, 4, "\x76\x2f\x31\x01"},
 };
@@ -38,7 +38,7 @@ static const char *find_other(const unsigned char *data, size_t size)
     return NULL;
 }
 
-static Status decode(const unsigned char *data, size_t size, Image *ret)
+Status image_decode(const unsigned char *data, size_t size, Image *ret)
 {
     if (size == 0)
         return status_new(CODE_DATA, "the file is empty");
@@ -48,7 +48,7 @@ static Status decode(const unsigned char *data, size_t size, Image *ret)
     const char *other = find_other(data, size);
     if (other != NULL)
         return status_new(CODE_DATA, "%s images are not read; convert it to PNG or JPEG", other);
-    return status_new(CODE_DATA, "not an image: it begins like no JPEG, PNG, WebP, BMP or PNM file");
+    return status_new(CODE_DATA, "not an image: it begins like no JPEG, PNG, WebP, BMP, PNM or TIFF file");
 }
 
 bool image_magic(const unsigned char *data, size_t size)
@@ -81,7 +81,7 @@ Status image_read(const char *path, Image *ret)
 {
     FileMap map;
     TRY(file_map(path, CODE_DATA, &map));
-    Status status = status_prefix(decode(map.data, map.size, ret), "%s", path);
+    Status status = status_prefix(image_decode(map.data, map.size, ret), "%s", path);
     file_unmap(&map);
     return status;
 }

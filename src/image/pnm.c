@@ -1,10 +1,10 @@
-/* image_pnm.c - PBM, PGM and PPM, as text (P1 P2 P3) and raw (P4 P5 P6), up to 16 bits a sample.
+/* pnm.c - PBM, PGM and PPM, as text (P1 P2 P3) and raw (P4 P5 P6), up to 16 bits a sample.
  *
  *     P5 WIDTH HEIGHT MAXVAL one-white-space samples...      '#' begins a comment up to the end of the line
  *
  * Samples are scaled so that MAXVAL becomes 255; in a bitmap 1 is black. Source: the netpbm format pages.
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <string.h>
 

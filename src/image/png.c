@@ -1,10 +1,10 @@
-/* image_png.c - PNG through libpng: every depth, palette and interlacing, made 8-bit gray or RGB.
+/* png.c - PNG through libpng: every depth, palette and interlacing, made 8-bit gray or RGB.
  *
  * As Pillow's convert('RGB') has it: 16 bits keep their high byte, 1, 2 and 4 bits are spread over 0..255, alpha and
  * tRNS are dropped (not blended), gamma and colour profiles are not applied. (16-bit gray: Pillow clips to 255; a model
  * wants the high byte.)
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <setjmp.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
-/* image_webp.c - WebP, lossy and lossless, through libwebp. Alpha is dropped as in image_png.c; of an animation nothing
+/* webp.c - WebP, lossy and lossless, through libwebp. Alpha is dropped as in png.c; of an animation nothing
  * is read.
  *
  *     RIFF size WEBP { fourcc size data padding to even } ...      an EXIF chunk holds the orientation
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <string.h>
 

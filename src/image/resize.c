@@ -1,4 +1,4 @@
-/* image_resize.c - resizing as Pillow does it: antialiased, separable, 8-bit fixed point.
+/* resize.c - resizing as Pillow does it: antialiased, separable, 8-bit fixed point.
  *
  *     picture (h, w) ── rows that are needed ── horizontal ──> (h', W) ── vertical ──> (H, W)
  *
@@ -8,7 +8,7 @@
  * Kernels: box; triangle; cubic with a = -0.5 (Keys 1981). A bicubic weight may be negative, so sums are clipped to
  * 0..255.
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -261,5 +261,19 @@ Status image_to_gray(Image *image)
         gray.pixels[i] = (unsigned char)((p[0] * 19595u + p[1] * 38470u + p[2] * 7471u + 0x8000u) >> 16);
     image_release(image);
     *image = gray;
+    return NULL;
+}
+
+Status image_to_rgb(Image *image)
+{
+    if (image->channels == 3)
+        return NULL;
+    Image rgb;
+    TRY(image_alloc(image->width, image->height, 3, &rgb));
+    size_t n = (size_t)image->width * (size_t)image->height;
+    for (size_t i = 0; i < n; i++)
+        memset(rgb.pixels + 3 * i, image->pixels[i], 3);
+    image_release(image);
+    *image = rgb;
     return NULL;
 }

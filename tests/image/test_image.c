@@ -1,5 +1,5 @@
 /* test_image.c - every decoder on pictures the test writes, whole, cut off anywhere, and with bytes changed. */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 #include "tests/calib/pictures.h"
 
 #include <stdio.h>
@@ -312,6 +312,61 @@ TEST(damaged_pictures_are_refused_and_never_crash)
     }
     free(rgb);
     free(cmyk);
+}
+
+/* A 2 x 2 picture in two strips, the pixels before the directory; little-endian or big-endian numbers. */
+static size_t make_tiff(unsigned char *file, bool big, int samples, int photometric, int compression,
+                        const unsigned char *pixels)
+{
+    enum { PIXELS_AT = 8, STRIPS_AT = 40, DIRECTORY_AT = 48, ENTRIES = 8 };
+    const unsigned stride = 2 * (unsigned)samples;
+    const unsigned tags[ENTRIES][3] = {{256, 1, 2}, {257, 1, 2}, {258, 1, 8}, {259, 1, (unsigned)compression},
+                                       {262, 1, (unsigned)photometric}, {273, 2, STRIPS_AT}, {277, 1, (unsigned)samples},
+                                       {278, 1, 1}};
+    size_t at = DIRECTORY_AT;
+    memset(file, 0, 256);
+    memcpy(file, big ? "MM\0*" : "II*\0", 4);
+    memcpy(file + PIXELS_AT, pixels, 2 * stride);
+#define PUT(where, number, bytes)                                                                                      \
+    for (size_t b = 0; b < (bytes); b++)                                                                               \
+        file[(where) + b] = (unsigned char)((unsigned)(number) >> 8 * (big ? (bytes) - 1 - b : b))
+    PUT(4, DIRECTORY_AT, 4u);
+    PUT(STRIPS_AT, PIXELS_AT, 4u);
+    PUT(STRIPS_AT + 4, PIXELS_AT + stride, 4u);
+    PUT(at, ENTRIES, 2u);
+    at += 2;
+    for (int i = 0; i < ENTRIES; i++, at += 12) {
+        bool wide = tags[i][0] == 273; /* LONG, the others SHORT */
+        PUT(at, tags[i][0], 2u);
+        PUT(at + 2, wide ? 4u : 3u, 2u);
+        PUT(at + 4, tags[i][1], 4u);
+        PUT(at + 8, tags[i][2], wide ? 4u : 2u);
+    }
+#undef PUT
+    return at;
+}
+
+TEST(tiff_gives_its_pixels)
+{
+    static const unsigned char rgb[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, gray[] = {5, 6, 7, 8},
+                               inverted[] = {250, 249, 248, 247}, gray_alpha[] = {5, 99, 6, 99, 7, 99, 8, 99};
+    const char *path = picture_path("a.tif"), *cut = picture_path("cut.tif");
+    unsigned char file[256];
+
+    for (int big = 0; big < 2; big++) {
+        write_file(path, file, make_tiff(file, big == 1, 3, 2, 1, rgb));
+        check_pixels(path, 2, 2, 3, rgb, 0);
+        check_cuts(path, cut);
+        check_changes(path, cut);
+        write_file(path, file, make_tiff(file, big == 1, 1, 1, 1, gray));
+        check_pixels(path, 2, 2, 1, gray, 0);
+        write_file(path, file, make_tiff(file, big == 1, 1, 0, 1, gray));
+        check_pixels(path, 2, 2, 1, inverted, 0);
+        write_file(path, file, make_tiff(file, big == 1, 2, 1, 1, gray_alpha));
+        check_pixels(path, 2, 2, 1, gray, 0);
+    }
+    write_file(path, file, make_tiff(file, false, 3, 2, 5, rgb));
+    check_refused(path, "compression 5");
 }
 
 TEST(content_counts_not_the_name)

@@ -1,10 +1,10 @@
-/* image_jpeg.c - JPEG through libjpeg-turbo: baseline and progressive, gray, YCbCr, CMYK and YCCK, EXIF orientation.
+/* jpeg.c - JPEG through libjpeg-turbo: baseline and progressive, gray, YCbCr, CMYK and YCCK, EXIF orientation.
  *
  * The exact integer transform (JDCT_ISLOW) and the smooth chroma upsampling that Pillow uses too, so that a picture has
  * the numbers a model was trained on. A file that ends early or holds codes that cannot be is refused, not filled up
  * with gray.
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #include <setjmp.h>
 #include <stdio.h>

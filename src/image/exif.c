@@ -1,4 +1,4 @@
-/* image_exif.c - the orientation that a camera noted, and pixels turned by it.
+/* exif.c - the orientation that a camera noted, and pixels turned by it.
  *
  *     1 upright      2 mirrored       3 half turn      4 flipped top to bottom
  *     5 transposed   6 needs 90 cw    7 transverse     8 needs 90 ccw
@@ -6,7 +6,7 @@
  * Source: Exif 2.3 / TIFF 6.0: byte order, 42, offset of IFD0; IFD = count, entries of 12 bytes (tag, type, count,
  * value).
  */
-#include "calib/image.h"
+#include "src/image/decoder.h"
 
 #define TAG_ORIENTATION 0x0112
 #define TYPE_SHORT 3

@@ -58,6 +58,11 @@ typedef struct Options {
     /* execution and output of the program */
     const char *executor; /* auto | reference */
     int64_t threads, top;
+    /* bench */
+    int64_t batch;   /* 0: not given */
+    double duration; /* s, NAN: not given */
+    bool profile, parallel;
+    const char *trace;
     const char *max_memory;
     bool dry_run, quiet, verbose, help, version;
 } Options;
@@ -90,6 +95,7 @@ const Command *const *command_list(void); /* NULL-terminated */
 #define COMMAND_CALIBRATE 64u
 #define COMMAND_MERGE 128u
 #define COMMAND_EXPLAIN 512u
+#define COMMAND_BENCH 1024u
 
 void list_tables(const Options *options); /* lists.c: --list-passes, --list-presets on stdout */
 Status command_quantize(const Options *options, int *ret_exit); /* pipeline.c */
@@ -101,6 +107,7 @@ Status command_simplify(const Options *options, int *ret_exit);
 Status command_calibrate(const Options *options, int *ret_exit);
 Status command_merge(const Options *options, int *ret_exit); /* command_calibrate.c */
 Status command_explain(const Options *options, int *ret_exit);
+Status command_bench(const Options *options, int *ret_exit);
 
 /* ---- console.c: stderr ------------------------------------------------------------------------------------------- */
 

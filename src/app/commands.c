@@ -21,6 +21,7 @@ static const Command commands[] = {
      command_compare},
     {"inspect", "MODEL.onnx", "what is in a model: inputs, outputs, ops, sizes, MACs", COMMAND_INSPECT, 1, 1,
      command_inspect},
+    {"bench", "MODEL.onnx", "how fast a model runs here, and where the time goes", COMMAND_BENCH, 1, 1, command_bench},
     {"explain", "MODEL.int8.onnx", "which nodes run in integers, and why the others do not", COMMAND_EXPLAIN, 1, 1,
      command_explain},
     {"calibrate", "MODEL.onnx --calib DIR -o RANGES.json", "write a range table, or with --shard i/n a part of one",

@@ -21,9 +21,9 @@ typedef struct OptionRow {
 } OptionRow;
 
 #define ALL       (COMMAND_QUANTIZE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_INSPECT | COMMAND_SIMPLIFY | \
-                   COMMAND_EXPLAIN | COMMAND_CALIBRATE | COMMAND_MERGE)
+                   COMMAND_EXPLAIN | COMMAND_BENCH | COMMAND_CALIBRATE | COMMAND_MERGE)
 #define CALIBRATE (COMMAND_QUANTIZE | COMMAND_CALIBRATE)
-#define DATA      (CALIBRATE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE)
+#define DATA      (CALIBRATE | COMMAND_RUN | COMMAND_EVAL | COMMAND_COMPARE | COMMAND_BENCH)
 #define PASSES    (CALIBRATE | COMMAND_SIMPLIFY)
 #define AT(field) offsetof(Options, field)
 
@@ -33,8 +33,8 @@ static const OptionRow rows[] = {
      NULL},
     {"output", 'o', OPTION_TEXT, AT(output), PASSES | COMMAND_RUN | COMMAND_MERGE, "FILE",
      "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
-    {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE, "FILE",
-     "JSON report to write (default: MODEL.int8.json here)", NULL},
+    {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE | COMMAND_BENCH, "FILE",
+     "JSON report to write (the main job: default MODEL.int8.json here)", NULL},
     {"target", 0, OPTION_TEXT, AT(target), CALIBRATE, "NAME", "where the model will run (default ort-x86)",
      "ort-x86"},
     {"external-data", 0, OPTION_TEXT, AT(external_data), COMMAND_QUANTIZE | COMMAND_SIMPLIFY, "WHEN",
@@ -42,20 +42,21 @@ static const OptionRow rows[] = {
      "auto|always|never"},
     {"depfile", 0, OPTION_TEXT, AT(depfile), COMMAND_QUANTIZE, "FILE", "Make dependencies of the output to write",
      NULL},
-    {"input", 0, OPTION_TEXT, AT(input), COMMAND_RUN, "PATH", "a file or a folder of inputs", NULL},
-    {"input", 0, OPTION_LIST, AT(inputs), DATA & ~COMMAND_RUN, "NAME=DIR",
+    {"input", 0, OPTION_TEXT, AT(input), COMMAND_RUN | COMMAND_BENCH, "PATH",
+     "a file or a folder of inputs (bench: default random numbers)", NULL},
+    {"input", 0, OPTION_LIST, AT(inputs), DATA & ~(COMMAND_RUN | COMMAND_BENCH), "NAME=DIR",
      "data of one input of several, matched by file stems (one file: the same for all); may be repeated", NULL},
-    {"state", 0, OPTION_LIST, AT(states), DATA, "IN[=OUT]",
+    {"state", 0, OPTION_LIST, AT(states), DATA & ~COMMAND_BENCH, "IN[=OUT]",
      "input IN starts as zeros, and takes output OUT of the sample before; may be repeated", NULL},
     {"save-inputs", 0, OPTION_TEXT, AT(save_inputs), COMMAND_RUN, "DIR",
      "write what the model is fed, preprocessed, as .npy", NULL},
     {"data", 0, OPTION_TEXT, AT(data), COMMAND_EVAL | COMMAND_COMPARE, "DIR", "evaluation data", NULL},
     {"eval", 0, OPTION_TEXT, AT(eval), COMMAND_QUANTIZE, "DIR", "evaluation data, as --calib (default: the calibration data)",
      NULL},
-    {"labels", 0, OPTION_TEXT, AT(labels), DATA, "FILE", "lines `file index` for the evaluation data", NULL},
+    {"labels", 0, OPTION_TEXT, AT(labels), DATA & ~COMMAND_BENCH, "FILE", "lines `file index` for the evaluation data", NULL},
     {"max-drop", 0, OPTION_NUMBER, AT(max_drop), COMMAND_QUANTIZE | COMMAND_COMPARE, "POINTS",
      "exit 1 when top-1 (agreement without labels) drops by more", NULL},
-    {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all)", NULL},
+    {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all; bench: 1)", NULL},
     {"seed", 0, OPTION_COUNT, AT(seed), DATA, "S", "draw the N samples at random, the same ones for the same S", NULL},
     {"method", 0, OPTION_TEXT, AT(method), CALIBRATE | COMMAND_MERGE, "NAME",
      "ranges: auto (default: of all the others what gives least squared error), mse (least squared error), minmax (all "
@@ -93,19 +94,26 @@ static const OptionRow rows[] = {
      "(auto: skip, but pad a recording that is shorter than one)", "auto|pad|skip"},
     {"features", 0, OPTION_TEXT, AT(features), DATA, "SPEC",
      "raw, stft, mel, logmel or mfcc, with parameters: logmel:n_fft=512,hop_length=160,n_mels=64; docs/calibration.md", NULL},
-    {"no-simplify", 0, OPTION_FLAG, AT(no_simplify), PASSES, NULL,
+    {"no-simplify", 0, OPTION_FLAG, AT(no_simplify), PASSES | COMMAND_BENCH, NULL,
      "leave the graph as it is (opset raising excepted)", NULL},
-    {"passes", 0, OPTION_TEXT, AT(passes), PASSES, "-a,-b", "leave out passes; see --list-passes", NULL},
+    {"passes", 0, OPTION_TEXT, AT(passes), PASSES | COMMAND_BENCH, "-a,-b", "leave out passes; see --list-passes", NULL},
     {"opset", 0, OPTION_COUNT, AT(opset), COMMAND_SIMPLIFY, "N",
      "raise to opset N (13 to 24), for its fused ops: 14 HardSwish, 17 LayerNormalization, 18 Mish, 20 Gelu, 24 Swish", NULL},
     {"shape", 0, OPTION_TEXT, AT(shape), COMMAND_SIMPLIFY | DATA, "x=1x3x64x64,...",
      "sizes of inputs with dynamic axes: for raw .bin, random data and zeros; simplify: for the proof", NULL},
     {"no-proof", 0, OPTION_FLAG, AT(no_proof), COMMAND_SIMPLIFY, NULL, "do not run the model before and after", NULL},
-    {"list-passes", 0, OPTION_FLAG, AT(list_passes), PASSES, NULL, "show the passes and stop", NULL},
+    {"list-passes", 0, OPTION_FLAG, AT(list_passes), PASSES | COMMAND_BENCH, NULL, "show the passes and stop", NULL},
     {"print-after", 0, OPTION_TEXT, AT(print_after), PASSES, "PASS", "print the graph after a pass (stderr)", NULL},
     {"executor", 0, OPTION_TEXT, AT(executor), DATA | COMMAND_SIMPLIFY, "WHICH",
      "oneDNN where it serves, or plain C loops", "auto|reference"},
-    {"top", 0, OPTION_COUNT, AT(top), COMMAND_RUN, "K", "print the K greatest elements of the first output", NULL},
+    {"top", 0, OPTION_COUNT, AT(top), COMMAND_RUN | COMMAND_BENCH, "K",
+     "run: print the K greatest elements of the first output; bench: the K slowest nodes", NULL},
+    {"batch", 0, OPTION_COUNT, AT(batch), COMMAND_BENCH, "N", "size of the first axis of inputs that leave it open", NULL},
+    {"duration", 0, OPTION_NUMBER, AT(duration), COMMAND_BENCH, "SECONDS", "how long to measure (default 3)", NULL},
+    {"parallel", 0, OPTION_FLAG, AT(parallel), COMMAND_BENCH, NULL,
+     "each thread runs samples of its own, instead of all of them one sample", NULL},
+    {"profile", 0, OPTION_FLAG, AT(profile), COMMAND_BENCH, NULL, "time by node and by op, beside what the machine can do", NULL},
+    {"trace", 0, OPTION_TEXT, AT(trace), COMMAND_BENCH, "FILE", "each step of the runs, for chrome://tracing or Perfetto", NULL},
     {"threads", 0, OPTION_COUNT, AT(threads), DATA, "N", "threads (default: one for each core)", NULL},
     {"max-memory", 0, OPTION_TEXT, AT(max_memory), ALL, "2G", "upper bound for tensors; exit 6 beyond it", NULL},
     {"dry-run", 0, OPTION_FLAG, AT(dry_run), PASSES, NULL, "do everything but write", NULL},
@@ -219,7 +227,8 @@ static Status parse_option(const Command *command, int argc, char **argv, int *a
 
 Status options_parse(const Command *command, int argc, char **argv, Options *ret)
 {
-    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1, .seed = -1, .window = NAN, .hop = NAN};
+    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1, .seed = -1, .window = NAN, .hop = NAN,
+                       .duration = NAN};
     int n_models = 0;
     bool only_words = false;
     for (int i = 0; i < argc;) {

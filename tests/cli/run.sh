@@ -93,6 +93,31 @@ complains() {
     rm -f o.json
 }
 
+# ---- bench -----------------------------------------------------------------------------------------------------------------
+
+holds "bench" sh -c "'$quantize' bench '$glyphs' --duration 0 | grep -q '^median  '"
+holds "bench of the int8 model by op" sh -c "'$quantize' bench a.onnx --duration 0 --profile --top 3 | grep -q '^QLinearConv '"
+holds "bench on data, a sample a thread" sh -c "'$quantize' bench a.onnx --input '$demo/eval' --samples 5 --threads 3 --parallel \
+    --duration 0 | grep -q '3 threads, a sample each'"
+holds "bench with more threads than cores" "$quantize" bench "$glyphs" --duration 0 --threads 64
+holds "bench on the reference executor" "$quantize" bench "$glyphs" --duration 0 --executor reference --no-simplify
+holds "bench writes a report and a trace" "$quantize" bench a.onnx --duration 0 --profile --trace trace.json --report bench.json
+holds "the trace has every step of every run" node -e '
+    const report = JSON.parse(require("fs").readFileSync("bench.json")), events = JSON.parse(require("fs").readFileSync("trace.json")).traceEvents;
+    const whole = events.every((e) => e.ph === "X" && e.dur >= 0 && e.ts >= 0 && e.name !== "");
+    process.exit(whole && events.length === report.runs * report.nodes.length ? 0 : 1);'
+holds "the report counts the operations" node -e '
+    const report = JSON.parse(require("fs").readFileSync("bench.json")), conv = report.ops.find((op) => op.op === "QLinearConv");
+    process.exit(report.median_ms > 0 && conv.operations > 1e6 && conv.calls > 10 ? 0 : 1);'
+complains "bench without a model" 2 "no model given" bench
+holds "bench of a batch" sh -c "'$quantize' bench '$glyphs' --duration 0 --batch 7 | grep -q 'image 7x3x32x32'"
+complains "bench of another shape" 2 "has 3 at dimension 1" bench "$glyphs" --shape 1x4x32x32
+complains "bench with a shape of no input" 2 "no input 'nothing'" bench "$glyphs" --shape nothing=1x3
+complains "bench for a negative time" 2 "--duration" bench "$glyphs" --duration -1
+complains "bench, two outputs in one file" 2 "same file" bench "$glyphs" --trace o.json --report ./o.json
+complains "bench, trace nowhere" 7 "nowhere" bench "$glyphs" --trace nowhere/o.json
+complains "bench within too little memory" 6 "memory" bench "$glyphs" --duration 0 --max-memory 100K
+
 # ---- calibration apart from the main job ---------------------------------------------------------------------------------
 
 holds "a table beside the model" "$quantize" "$glyphs" --calib "$demo/calib" --ranges-out table.json -o t1.onnx -q

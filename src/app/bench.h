@@ -1,7 +1,8 @@
 /* bench.h - what the files of `quantize bench` share.
  *
  *     command_bench.c ── bench_run.c ──> times ── command_bench.c prints
- *                            └ profiler ──> bench_profile.c: tables by op and node, trace; bench_peaks.c: what the machine can do
+ *                            └ profiler ──> bench_profile.c: tables by op and node, trace
+ *                                            bench_peaks.c: what the machine can do
  */
 #ifndef QUANTIZE_APP_BENCH_H
 #define QUANTIZE_APP_BENCH_H

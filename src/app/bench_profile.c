@@ -146,8 +146,9 @@ static Row row_of_step(const Profile *profile, int step)
 {
     ElementCounts counts = {profile->elements, plan_model(profile->plan)->n_ids};
     int64_t macs = op_macs(plan_step_node(profile->plan, step), &counts), runs = 0;
-    Row row = {.op = plan_step_op(profile->plan, step), .step = step, .calls = 1, .operations = 2.0 * (double)MAX(macs, 0),
-               .integer = plan_step_is_integer(profile->plan, step) || strncmp(plan_step_op(profile->plan, step), "QLinear", 7) == 0};
+    const char *op = plan_step_op(profile->plan, step);
+    Row row = {.op = op, .step = step, .calls = 1, .operations = 2.0 * (double)MAX(macs, 0),
+               .integer = plan_step_is_integer(profile->plan, step) || strncmp(op, "QLinear", 7) == 0};
     for (int w = 0; w < profile->n_workers; w++) {
         row.seconds += profile->workers[w].steps[step].seconds;
         runs += profile->workers[w].runs;

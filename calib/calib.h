@@ -210,9 +210,21 @@ void states_free(States *states); /* NULL is fine */
 const Tensor *states_feed(States *states, bool goes_on, const Tensor *inputs);
 MUST_USE Status states_keep(States *states, const Tensor *outputs); /* after each run */
 
-/* Every float value the plan completes (inputs too). Samples are split over the team; the result does not depend on it.
- * Unreadable samples are skipped; CODE_DATA when none could be read. */
-MUST_USE Status collect_sights(const Plan *plan, const Dataset *dataset, const StateLink *links, int n_links, Team *team,
+/* Elements that are counted of one value over all samples; of larger ones a regular subset, the same for any split of the
+ * samples. Extremes are always those of all elements. */
+#define COLLECT_COUNTS ((int64_t)1 << 21)
+#define COLLECT_COUNTS_SAMPLE ((int64_t)4096) /* but never fewer than these of one sample */
+
+typedef struct CollectOptions {
+    const StateLink *links;
+    int n_links;
+    const WatchLevel *levels; /* by value id of the plan's model; NULL: histograms of all */
+    int64_t counts;           /* 0: COLLECT_COUNTS */
+} CollectOptions;
+
+/* Float values the plan completes (inputs too). Samples are split over the team; the result does not depend on it.
+ * Unreadable samples are skipped; CODE_DATA when none could be read. options may be NULL. */
+MUST_USE Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOptions *options, Team *team,
                                const Progress *progress, Sights *ret);
 void sights_release(Sights *sights);
 /* Adds `from` to `into`; some of its histograms go over. Both are of one model and hold different samples. */

@@ -1,11 +1,12 @@
 /* collect.c - runs the model over the data and watches: one histogram a float value.
  *
- *     samples - team - worker 0: Runner, histograms -+
- *                    - worker 1: Runner, histograms -+- merged -> Sights (sights.c makes ranges of them)
+ *     samples - team - worker 0: Runner, Tally -+
+ *                    - worker 1: Runner, Tally -+-> histograms, a lock each -> Sights (sights.c makes ranges of them)
  *
  * Which worker takes which sample is chance; histograms do not care (see quant.h), skipped samples are kept by number,
- * so the result is the same for any team. Memory grows with the workers and the values of the model, never with the
- * samples (but for their names). Models that carry state from sample to sample are run in order by one worker.
+ * so the result is the same for any team. Which elements of a large value are counted follows from the number of the
+ * sample. Memory grows with the values of the model, and a little with the workers, never with the samples (but for
+ * their names). Models that carry state from sample to sample are run in order by one worker.
  */
 #include "calib/calib.h"
 
@@ -15,6 +16,7 @@
 
 /* What one value showed. The histogram comes with the first sample. */
 typedef struct Watch {
+    pthread_mutex_t lock; /* guards what follows */
     const Value *value;
     Histogram *histogram;
     int64_t bad_sample; /* the least sample with NaN or infinities; -1: none */
@@ -23,8 +25,7 @@ typedef struct Watch {
 typedef struct Worker {
     struct Collect *collect;
     Runner *runner;
-    Watch *watches; /* by value id */
-    size_t n_watches, cap_watches;
+    Tally *tally;
     int64_t sample; /* now running */
     bool observed;  /* anything of it */
     Tensor *inputs, *outputs;
@@ -35,8 +36,11 @@ typedef struct Collect {
     const Plan *plan;
     const Dataset *dataset;
     const Progress *progress;
-    const StateLink *links;
-    int n_links;
+    CollectOptions options;
+    int64_t most;     /* elements counted of one value of one sample */
+    bool *unwanted;   /* (n_watches,) */
+    Watch *watches;   /* (n_watches,) by value id */
+    size_t n_watches;
     int64_t total;
     Worker *workers;
     int n_workers;
@@ -50,35 +54,40 @@ typedef struct Collect {
 
 /* ---- one sample -------------------------------------------------------------------------------------------------- */
 
-/* Makes the table n long at least. */
-static void reach_watch(Worker *worker, size_t n)
+static bool is_counted(const Collect *collect, const Value *value)
 {
-    if (n <= worker->n_watches)
-        return;
-    worker->watches = array_reserve(worker->watches, &worker->cap_watches, n, sizeof(Watch));
-    memset(worker->watches + worker->n_watches, 0, (n - worker->n_watches) * sizeof(Watch));
-    worker->n_watches = n;
+    return collect->options.levels == NULL || collect->options.levels[value->id] == WATCH_HISTOGRAM;
+}
+
+/* Adds the worker's tally; the histogram comes with the first one. Holds the watch's lock. */
+static Status add_tally(Worker *worker, Watch *watch, const Value *value)
+{
+    if (watch->histogram == NULL) {
+        TRY(histogram_new(is_counted(worker->collect, value), &watch->histogram));
+        watch->value = value;
+        watch->bad_sample = -1;
+    }
+    int64_t bad = watch->histogram->not_finite;
+    histogram_take(watch->histogram, worker->tally);
+    if (watch->histogram->not_finite > bad && (watch->bad_sample < 0 || worker->sample < watch->bad_sample))
+        watch->bad_sample = worker->sample;
+    return NULL;
 }
 
 static Status watch_value(void *context, const Value *value, Tensor *tensor)
 {
     Worker *worker = context;
+    const Collect *collect = worker->collect;
     worker->observed = true;
     if (tensor->dtype != DT_FLOAT)
         return NULL;
-    reach_watch(worker, (size_t)value->id + 1);
-    Watch *watch = &worker->watches[value->id];
-    if (watch->histogram == NULL) {
-        void *histogram;
-        TRY(memory_alloc(sizeof(Histogram), &histogram));
-        histogram_init(histogram);
-        *watch = (Watch){value, histogram, -1};
-    }
-    int64_t bad = watch->histogram->not_finite;
-    histogram_add(watch->histogram, tensor->data, tensor->count);
-    if (watch->histogram->not_finite > bad && (watch->bad_sample < 0 || worker->sample < watch->bad_sample))
-        watch->bad_sample = worker->sample;
-    return NULL;
+    Watch *watch = &collect->watches[value->id];
+    tally_take(worker->tally, tensor->data, tensor->count, is_counted(collect, value), collect->most,
+               (uint64_t)dataset_number(collect->dataset, worker->sample));
+    pthread_mutex_lock(&watch->lock);
+    Status status = add_tally(worker, watch, value);
+    pthread_mutex_unlock(&watch->lock);
+    return status;
 }
 
 static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
@@ -88,9 +97,10 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
     TRY(interrupt_check());
     if (worker->runner == NULL) {
         worker->runner = runner_new(collect->plan, NULL);
+        worker->tally = tally_new();
         worker->inputs = xcalloc((size_t)MAX(plan_n_inputs(collect->plan), 1), sizeof(Tensor));
         worker->outputs = xcalloc((size_t)MAX(plan_n_outputs(collect->plan), 1), sizeof(Tensor));
-        worker->states = states_new(collect->links, collect->n_links, plan_n_inputs(collect->plan));
+        worker->states = states_new(collect->options.links, collect->options.n_links, plan_n_inputs(collect->plan));
     }
     Status status = dataset_load(collect->dataset, i, worker->inputs);
     if (status != NULL) {
@@ -99,7 +109,7 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
     }
     worker->sample = i;
     worker->observed = false;
-    Observer observer = {watch_value, worker};
+    Observer observer = {watch_value, worker, collect->unwanted};
     const Tensor *fed = states_feed(worker->states, dataset_continues(collect->dataset, i), worker->inputs);
     status = runner_run(worker->runner, fed, &observer, worker->outputs);
     if (status == NULL)
@@ -153,40 +163,22 @@ static void collect_item(void *context, int64_t i, int worker)
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
-/* Takes over or adds; `from` is left without a histogram. */
+/* `from` is left without a histogram. */
 static void merge_watch(Watch *into, Watch *from)
 {
-    if (into->histogram == NULL) {
-        *into = *from;
-    } else {
-        histogram_merge(into->histogram, from->histogram);
-        memory_free(from->histogram);
-        if (from->bad_sample >= 0 && (into->bad_sample < 0 || from->bad_sample < into->bad_sample))
-            into->bad_sample = from->bad_sample;
-    }
+    histogram_merge(into->histogram, from->histogram);
+    histogram_free(from->histogram);
     from->histogram = NULL;
-}
-
-/* Into worker 0's histograms; the others' are freed as they are used up. */
-static void merge_workers(Collect *collect)
-{
-    Worker *first = &collect->workers[0];
-    for (int w = 1; w < collect->n_workers; w++) {
-        Worker *other = &collect->workers[w];
-        reach_watch(first, other->n_watches);
-        for (size_t id = 0; id < other->n_watches; id++)
-            if (other->watches[id].histogram != NULL)
-                merge_watch(&first->watches[id], &other->watches[id]);
-    }
+    if (from->bad_sample >= 0 && (into->bad_sample < 0 || from->bad_sample < into->bad_sample))
+        into->bad_sample = from->bad_sample;
 }
 
 /* One sight a name: values of sibling graphs (branches of an If) may share theirs. */
 static void merge_names(Collect *collect)
 {
-    Worker *first = &collect->workers[0];
     Map *names = map_new();
-    for (size_t id = 0; id < first->n_watches; id++) {
-        Watch *watch = &first->watches[id];
+    for (size_t id = 0; id < collect->n_watches; id++) {
+        Watch *watch = &collect->watches[id];
         if (watch->histogram == NULL)
             continue;
         Watch *same = map_get(names, watch->value->name);
@@ -201,11 +193,9 @@ static void merge_names(Collect *collect)
 /* The histograms go over to the sights. */
 static void take_sights(Collect *collect, Sights *sights)
 {
-    merge_workers(collect);
     merge_names(collect);
-    Worker *first = &collect->workers[0];
-    for (size_t id = 0; id < first->n_watches; id++) {
-        Watch *watch = &first->watches[id];
+    for (size_t id = 0; id < collect->n_watches; id++) {
+        Watch *watch = &collect->watches[id];
         if (watch->histogram == NULL)
             continue;
         const Node *node = watch->value->producer;
@@ -248,24 +238,49 @@ static void free_workers(Collect *collect)
 {
     for (int w = 0; w < collect->n_workers; w++) {
         Worker *worker = &collect->workers[w];
-        for (size_t id = 0; id < worker->n_watches; id++)
-            memory_free(worker->watches[id].histogram);
         runner_free(worker->runner);
+        tally_free(worker->tally);
         states_free(worker->states);
-        free(worker->watches);
         free(worker->inputs);
         free(worker->outputs);
     }
     free(collect->workers);
 }
 
-Status collect_sights(const Plan *plan, const Dataset *dataset, const StateLink *links, int n_links, Team *team,
+static void open_watches(Collect *collect)
+{
+    const WatchLevel *levels = collect->options.levels;
+    collect->n_watches = plan_model(collect->plan)->n_ids;
+    collect->watches = xcalloc(MAX(collect->n_watches, 1), sizeof collect->watches[0]);
+    collect->unwanted = xcalloc(MAX(collect->n_watches, 1), sizeof collect->unwanted[0]);
+    for (size_t id = 0; id < collect->n_watches; id++) {
+        pthread_mutex_init(&collect->watches[id].lock, NULL);
+        collect->unwanted[id] = levels != NULL && levels[id] == WATCH_NOTHING;
+    }
+}
+
+static void free_watches(Collect *collect)
+{
+    for (size_t id = 0; id < collect->n_watches; id++) {
+        histogram_free(collect->watches[id].histogram);
+        pthread_mutex_destroy(&collect->watches[id].lock);
+    }
+    free(collect->watches);
+    free(collect->unwanted);
+}
+
+Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOptions *options, Team *team,
                       const Progress *progress, Sights *ret)
 {
-    Collect collect = {.plan = plan, .dataset = dataset, .progress = progress, .links = links, .n_links = n_links};
+    Collect collect = {.plan = plan, .dataset = dataset, .progress = progress};
+    if (options != NULL)
+        collect.options = *options;
+    int64_t counts = collect.options.counts > 0 ? collect.options.counts : COLLECT_COUNTS;
+    collect.most = MAX(counts / MAX(dataset_total(dataset), 1), COLLECT_COUNTS_SAMPLE);
     collect.total = dataset_count(dataset);
-    if (n_links > 0)
+    if (collect.options.n_links > 0)
         team = NULL; /* one after the other */
+    open_watches(&collect);
     collect.n_workers = team == NULL ? 1 : team_size(team);
     collect.workers = xcalloc((size_t)collect.n_workers, sizeof collect.workers[0]);
     for (int w = 0; w < collect.n_workers; w++)
@@ -288,6 +303,7 @@ Status collect_sights(const Plan *plan, const Dataset *dataset, const StateLink 
         free(collect.skipped[i]);
     free(collect.skipped);
     free_workers(&collect);
+    free_watches(&collect);
     return status;
 }
 
@@ -295,7 +311,7 @@ Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeRule rule, 
                       CollectResult *ret)
 {
     CollectResult result = {0};
-    TRY(collect_sights(plan, dataset, NULL, 0, team, progress, &result.sights));
+    TRY(collect_sights(plan, dataset, NULL, team, progress, &result.sights));
     result.ranges = sights_choose(&result.sights, rule, team);
     *ret = result;
     return NULL;

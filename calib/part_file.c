@@ -24,6 +24,10 @@ static void add_sum(Text *text, const char *key, const ExactSum *sum)
 
 static void add_bins(Text *text, const Histogram *h)
 {
+    if (!h->has_bins) {
+        text_add(text, ", \"bins\": null}");
+        return;
+    }
     text_add(text, ", \"bins\": \"");
     bool first = true;
     for (int i = 0; i < HISTOGRAM_BINS; i++) {
@@ -48,10 +52,10 @@ static void add_sight(Text *text, const Sight *sight)
     text_addf(text, ", \"bad_sample\": %lld, \"bad_file\": ", (long long)sight->bad_sample);
     keep_add_text(text, sight->bad_file);
     text_addf(text,
-              ", \"exponent\": %d, \"empty\": %d, \"min\": %.9g, \"max\": %.9g, \"count\": %lld, \"zeros\": %lld, "
-              "\"not_finite\": %lld, \"runs\": %lld",
-              h->exponent, h->empty ? 1 : 0, (double)h->min, (double)h->max, (long long)h->count, (long long)h->zeros,
-              (long long)h->not_finite, (long long)h->runs);
+              ", \"exponent\": %d, \"empty\": %d, \"min\": %.9g, \"max\": %.9g, \"count\": %lld, "
+              "\"counted\": %lld, \"zeros\": %lld, \"not_finite\": %lld, \"runs\": %lld",
+              h->exponent, h->empty ? 1 : 0, (double)h->min, (double)h->max, (long long)h->count, (long long)h->counted,
+              (long long)h->zeros, (long long)h->not_finite, (long long)h->runs);
     add_sum(text, "run_min", &h->run_min);
     add_sum(text, "run_max", &h->run_max);
     add_bins(text, h);
@@ -89,8 +93,10 @@ static Status read_sum(const cJSON *row, const char *key, ExactSum *ret)
 static Status read_bins(const cJSON *row, Histogram *h)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, "bins");
+    if (!h->has_bins)
+        return h->counted == 0 ? NULL : status_new(CODE_DATA, "'bins' is missing");
     const char *at = cJSON_IsString(item) ? item->valuestring : "+";
-    uint64_t total = 0, expected = (uint64_t)(h->count - h->zeros);
+    uint64_t total = 0, expected = (uint64_t)(h->counted - h->zeros);
     long long bin = -1;
     while (*at != '\0') {
         char *end = NULL;
@@ -124,6 +130,7 @@ static Status read_histogram(const cJSON *row, Histogram *h)
     TRY(keep_number(row, "min", &low));
     TRY(keep_number(row, "max", &high));
     TRY(keep_count(row, "count", &h->count));
+    TRY(keep_count(row, "counted", &h->counted));
     TRY(keep_count(row, "zeros", &h->zeros));
     TRY(keep_count(row, "not_finite", &h->not_finite));
     TRY(keep_count(row, "runs", &h->runs));
@@ -131,8 +138,8 @@ static Status read_histogram(const cJSON *row, Histogram *h)
     h->empty = empty != 0;
     h->min = (float)low;
     h->max = (float)high;
-    if (h->count < 0 || h->zeros < 0 || h->zeros > h->count || h->not_finite < 0 || h->runs < 0 || !isfinite(h->min) ||
-        !isfinite(h->max) || h->min > h->max || (h->empty && h->count != h->zeros))
+    if (h->counted < 0 || h->zeros < 0 || h->zeros > h->counted || h->counted > h->count || h->not_finite < 0 || h->runs < 0 || !isfinite(h->min) ||
+        !isfinite(h->max) || h->min > h->max || (h->empty && h->counted != h->zeros))
         return status_new(CODE_DATA, "its counts are damaged");
     TRY(read_sum(row, "run_min", &h->run_min));
     TRY(read_sum(row, "run_max", &h->run_max));
@@ -151,13 +158,12 @@ static Status read_sight(const cJSON *row, Arena *arena, Sights *sights)
     if (sight.name == NULL || order < 0 || order > UINT32_MAX)
         return status_new(CODE_DATA, "a value has no name or order");
     sight.order = (uint32_t)order;
-    void *histogram;
-    TRY(memory_alloc(sizeof(Histogram), &histogram));
-    histogram_init(histogram);
+    Histogram *histogram;
+    TRY(histogram_new(!cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(row, "bins")), &histogram));
     sight.histogram = histogram;
     Status status = status_prefix(read_histogram(row, histogram), "value '%s'", sight.name);
     if (status != NULL) {
-        memory_free(histogram);
+        histogram_free(histogram);
         return status;
     }
     sights->rows = array_reserve(sights->rows, &sights->cap, sights->n + 1, sizeof sights->rows[0]);

@@ -17,10 +17,14 @@ static void add_range(Text *text, const Range *range, const Sight *sight)
     text_addf(text, ", \"low\": %.9g, \"high\": %.9g, \"method\": ", (double)range->low, (double)range->high);
     keep_add_text(text, range->method);
     text_addf(text,
-              ", \"observed_min\": %.9g, \"observed_max\": %.9g, \"clipped_share\": %.9g, \"sqnr_db\": %.9g, "
-              "\"elements\": %lld, \"not_finite\": %lld",
-              (double)range->observed_min, (double)range->observed_max, range->clipped_share, range->sqnr_db,
-              (long long)range->elements, (long long)range->not_finite);
+              ", \"observed_min\": %.9g, \"observed_max\": %.9g, \"clipped_share\": %.9g, \"sqnr_db\": ",
+              (double)range->observed_min, (double)range->observed_max, range->clipped_share);
+    if (isnan(range->sqnr_db))
+        text_add(text, "null");
+    else
+        text_addf(text, "%.9g", range->sqnr_db);
+    text_addf(text, ", \"elements\": %lld, \"not_finite\": %lld", (long long)range->elements,
+              (long long)range->not_finite);
     if (sight != NULL && sight->bad_sample >= 0) {
         text_add(text, ", \"not_finite_node\": ");
         keep_add_text(text, sight->node);
@@ -76,7 +80,8 @@ static Status read_range(const cJSON *row, Arena *arena, Sights *sights, RangeTa
         status = read_float(row, "observed_max", &range.observed_max);
     if (status == NULL)
         status = keep_number(row, "clipped_share", &range.clipped_share);
-    if (status == NULL)
+    range.sqnr_db = (double)NAN;
+    if (status == NULL && !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(row, "sqnr_db")))
         status = keep_number(row, "sqnr_db", &range.sqnr_db);
     if (status == NULL)
         status = keep_count(row, "elements", &range.elements);

@@ -12,7 +12,7 @@ void sights_release(Sights *sights)
     if (sights == NULL)
         return;
     for (size_t i = 0; i < sights->n; i++)
-        memory_free(sights->rows[i].histogram);
+        histogram_free(sights->rows[i].histogram);
     free(sights->rows);
     free(sights->skipped);
     arena_free(sights->arena);

@@ -29,6 +29,7 @@ typedef struct NodeDecision {
 
 typedef struct ValueDecision {
     const char *name;       /* of the value when its range was taken */
+    const Range *range;     /* in the range table: its own, or that of the value it follows from */
     bool quantized;         /* a Q/DQ pair stands behind it */
     bool by_integer;        /* its producer is an integer node: only the quantized form exists */
     QParams params;
@@ -44,6 +45,20 @@ typedef struct QuantPlan {
     uint32_t n_values;
     ElementCounts counts;   /* of one sample, for MACs; may be empty */
 } QuantPlan;
+
+/* ---- quantize_watch.c: what calibration must see so that quantize_decide can decide ---------------------------------- */
+
+/* The value whose range this one's is: what goes into a Relu that is absorbed has the range of what comes out of it, what
+ * only comes in another order has that of what went in. The value itself otherwise. */
+const Value *quant_range_source(const Value *value);
+/* Relu, or Clip from 0 up to a positive constant: what a Q with its zero point at the least q does by saturating. NULL, or
+ * why not. */
+const char *quant_absorb_problem(const Node *node);
+bool quant_reads(const QuantRule *rule, int i); /* input i is data that is quantized */
+/* By value id, in arena. */
+const WatchLevel *quant_watch_levels(const Model *model, const Target *target, Arena *arena);
+
+/* ---- quantize_plan.c ------------------------------------------------------------------------------------------------- */
 
 QuantPlan *quant_plan_new(const Model *model);
 void quant_plan_free(QuantPlan *plan); /* NULL is fine */

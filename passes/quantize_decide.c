@@ -35,12 +35,19 @@ static bool reject(Decider *decider, const Node *node, const char *reason)
     return false;
 }
 
+/* What calibration saw of it; else of the value that its range follows from. */
+static const Range *range_of(const Decider *decider, const Value *value)
+{
+    const Range *range = ranges_get(decider->context->ranges, value->name);
+    return range != NULL ? range : ranges_get(decider->context->ranges, quant_range_source(value)->name);
+}
+
 /* A float tensor that calibration has seen, so it can be given a scale. */
 static bool has_range(const Decider *decider, const Value *value)
 {
     if (value == NULL || !value_is_float(value) || value->constant != NULL)
         return false;
-    const Range *range = ranges_get(decider->context->ranges, value->name);
+    const Range *range = range_of(decider, value);
     return range != NULL && range->elements > range->not_finite;
 }
 
@@ -52,14 +59,6 @@ static bool is_finite_constant(const Value *value)
         if (!isfinite(((const float *)value->constant->data)[i]))
             return false;
     return true;
-}
-
-static bool is_data_input(const QuantRule *rule, int i)
-{
-    const unsigned rest = 1u << 31;
-    if ((rule->data_inputs & rest) != 0)
-        return (rule->data_inputs & ~rest) == 0 || (1u << MIN(i, 30)) >= (rule->data_inputs & ~rest);
-    return i < 31 && (rule->data_inputs >> i & 1u) != 0;
 }
 
 /* ---- can the pattern be made? ------------------------------------------------------------------------------------ */
@@ -132,19 +131,12 @@ static bool same_scale_can(Decider *decider, const Node *node)
     return true;
 }
 
-/* Relu, or Clip from 0 up: what a Q with its zero point at the least q does by saturating. */
 static bool absorbed_can(Decider *decider, const Node *node)
 {
     if (!has_range(decider, node->in[0]) || !outputs_have_ranges(decider, node))
         return reject(decider, node, "its data is no float tensor that calibration has seen");
-    if (node_is(node, "Relu"))
-        return true;
-    const Tensor *low = node_constant(node, 1), *high = node_constant(node, 2);
-    if (low == NULL || low->count != 1 || tensor_get(low, 0) != 0.0)
-        return reject(decider, node, "a Clip that does not start at 0 cannot be absorbed");
-    if (node_in(node, 2) != NULL && (high == NULL || high->count != 1 || !(tensor_get(high, 0) > 0.0)))
-        return reject(decider, node, "its upper bound is no positive constant");
-    return true;
+    const char *problem = quant_absorb_problem(node);
+    return problem == NULL || reject(decider, node, problem);
 }
 
 static bool can_run(Decider *decider, const Node *node)
@@ -175,7 +167,7 @@ static void mark_leading(Decider *decider, const Graph *graph)
         for (int i = 0; !leads && decider->candidate[node->id] && i < node->n_out; i++)
             leads = node->out[i] != NULL && decider->leads[node->out[i]->id];
         for (int i = 0; leads && i < node->n_in; i++)
-            if (node->in[i] != NULL && node->in[i]->constant == NULL && is_data_input(&node->def->quant, i))
+            if (node->in[i] != NULL && node->in[i]->constant == NULL && quant_reads(&node->def->quant, i))
                 decider->leads[node->in[i]->id] = true;
     }
 }
@@ -214,7 +206,7 @@ static NodeFate choose_fate(Decider *decider, const Node *node)
         return FATE_FLOAT;
     }
     for (int i = 0; i < node->n_in; i++)
-        if (is_data_input(&node->def->quant, i) && by_integer(decider, node->in[i]))
+        if (quant_reads(&node->def->quant, i) && by_integer(decider, node->in[i]))
             return FATE_INTEGER;
     decision->reason = "no integer op in front of it";
     return FATE_FLOAT;
@@ -234,7 +226,7 @@ static float high_end(const Value *value, const Range *range)
 
 static QParams params_from_range(const Decider *decider, const Value *value)
 {
-    const Range *range = ranges_get(decider->context->ranges, value->name);
+    const Range *range = range_of(decider, value);
     return qparams_asymmetric(range->low, high_end(value, range), decider->context->target->activation);
 }
 
@@ -245,6 +237,7 @@ static void quantize_value(Decider *decider, const Value *value)
         return;
     decision->quantized = true;
     decision->name = arena_strdup(decider->plan->arena, value->name);
+    decision->range = range_of(decider, value);
     decision->scale_of = value->id;
     decision->params = params_from_range(decider, value);
 }
@@ -257,6 +250,7 @@ static void give_outputs(Decider *decider, const Node *node)
         decision->quantized = true;
         decision->by_integer = true;
         decision->name = arena_strdup(decider->plan->arena, node->out[i]->name);
+        decision->range = range_of(decider, node->out[i]);
         decision->scale_of = node->out[i]->id;
         if (kind == QUANT_SAME_SCALE) {
             decision->params = decider->plan->values[node->in[0]->id].params;
@@ -285,7 +279,7 @@ static void decide_node(Decider *decider, const Node *node)
         *before = (ValueDecision){0};
     }
     for (int i = 0; decision->fate == FATE_INTEGER && i < node->n_in; i++)
-        if (node->in[i] != NULL && is_data_input(&node->def->quant, i))
+        if (node->in[i] != NULL && quant_reads(&node->def->quant, i))
             quantize_value(decider, node->in[i]);
     give_outputs(decider, node);
 }

@@ -32,12 +32,15 @@ Status calibration_run(const Options *options, const Plan *plan, const Dataset *
                        Sights *ret)
 {
     StateLink links[TEXTS_MAX];
-    int n_links = 0;
-    TRY(setup_states(options, plan, links, &n_links));
+    CollectOptions collect = {.links = links};
+    TRY(setup_states(options, plan, links, &collect.n_links));
+    Arena *arena = arena_new();
+    collect.levels = quant_watch_levels(plan_model(plan), setup_target(options), arena);
     ProgressBar bar;
     progress_begin(&bar, "calibrating", options);
     Progress progress = progress_hook(&bar);
-    Status status = collect_sights(plan, dataset, links, n_links, team, &progress, ret);
+    Status status = collect_sights(plan, dataset, &collect, team, &progress, ret);
+    arena_free(arena);
     if (status == NULL)
         progress_end(&bar);
     *ret_seconds = clock_seconds() - bar.started;

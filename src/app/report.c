@@ -112,7 +112,7 @@ static void add_tensors(cJSON *root, const Job *job)
     cJSON *array = cJSON_AddArrayToObject(root, "tensors");
     for (uint32_t id = 0; id < job->decisions->n_values; id++) {
         const ValueDecision *decision = &job->decisions->values[id];
-        const Range *range = decision->quantized ? ranges_get(job->calibration.ranges, decision->name) : NULL;
+        const Range *range = decision->quantized ? decision->range : NULL;
         if (range == NULL)
             continue;
         cJSON *row = cJSON_CreateObject();

@@ -42,6 +42,7 @@ const Value *plan_step_out(const Plan *plan, int i, int output); /* NULL when om
 typedef struct Observer {
     Status (*value)(void *context, const Value *value, Tensor *tensor);
     void *context;
+    const bool *unwanted; /* by value id: what need not be shown, nor made where ops can be joined; NULL: all is shown */
 } Observer;
 
 /* Called on the running thread after each step of the main graph (inner graphs count to the step that runs them): seconds of

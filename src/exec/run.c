@@ -281,7 +281,8 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
 static Status observe(Runner *runner, const Value *value)
 {
     Slot *slot = &runner->slots[value->id];
-    if (runner->observer == NULL || !slot->full)
+    if (runner->observer == NULL || !slot->full ||
+        (runner->observer->unwanted != NULL && runner->observer->unwanted[value->id]))
         return NULL;
     return runner->observer->value(runner->observer->context, value, &slot->tensor);
 }

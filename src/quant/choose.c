@@ -73,7 +73,7 @@ static double point_of_rank(const Distribution *d, double n)
 static Ends by_percentile(const Question *q)
 {
     const Distribution *d = q->d;
-    double all = d->before[HISTOGRAM_BINS].n, cut = (1 - q->percentile / 100) * (double)q->histogram->count;
+    double all = d->before[HISTOGRAM_BINS].n, cut = (1 - q->percentile / 100) * (double)q->histogram->counted;
     bool both = q->seen.low < 0 && q->seen.high > 0;
     double each = both ? cut / 2 : cut;
     Ends ends = q->seen;
@@ -157,15 +157,21 @@ static void judge(const Histogram *histogram, const Distribution *d, int levels,
     double below = range->low > MIN(range->observed_min, 0.0f) ? sums_below(d, ends.low).n : 0;
     double above = range->high < MAX(range->observed_max, 0.0f)
                        ? d->before[HISTOGRAM_BINS].n - sums_below(d, ends.high).n : 0;
-    range->clipped_share = MAX(below + above, 0.0) / (double)histogram->count;
+    range->clipped_share = MAX(below + above, 0.0) / (double)histogram->counted;
+}
+
+/* Whether there are counts to choose by; what stands for them otherwise. */
+static bool tells_more(const Histogram *histogram, Range *range)
+{
+    range->clipped_share = 0;
+    range->sqnr_db = histogram->has_bins || histogram->empty ? SQNR_EXACT : (double)NAN;
+    return histogram->counted > histogram->zeros;
 }
 
 void range_judge(const Histogram *histogram, int levels, Range *range)
 {
     observe(histogram, range);
-    range->clipped_share = 0;
-    range->sqnr_db = SQNR_EXACT;
-    if (histogram->count == 0 || histogram->empty)
+    if (!tells_more(histogram, range))
         return;
     Distribution *d = distribution_new(histogram);
     judge(histogram, d, levels, range);
@@ -177,10 +183,8 @@ void range_choose(const Histogram *histogram, RangeRule rule, int levels, Range 
     observe(histogram, range);
     range->low = MIN(range->observed_min, 0.0f);
     range->high = MAX(range->observed_max, 0.0f);
-    range->clipped_share = 0;
-    range->sqnr_db = SQNR_EXACT;
-    range->method = methods[rule.method == RANGE_AUTO ? RANGE_MINMAX : rule.method].name;
-    if (histogram->count == 0 || histogram->empty)
+    range->method = methods[rule.method == RANGE_AUTO || !histogram->has_bins ? RANGE_MINMAX : rule.method].name;
+    if (!tells_more(histogram, range))
         return;
     Distribution *d = distribution_new(histogram);
     Question question = {histogram, d, {range->low, range->high}, levels, 0};

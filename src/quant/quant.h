@@ -37,7 +37,7 @@ typedef struct Range {
     float observed_min, observed_max; /* finite elements only */
     float low, high;           /* chosen range: low <= 0 <= high */
     double clipped_share;      /* share of elements outside [low, high] */
-    double sqnr_db;            /* of the 8-bit asymmetric quantization over the histogram; 999 when exact */
+    double sqnr_db;            /* of the 8-bit asymmetric quantization over the histogram; 999 when exact, NAN without one */
     int64_t elements;          /* seen */
     int64_t not_finite;        /* NaN and infinities among them */
     const char *method;        /* what gave low and high: "mse", "minmax" ..., or NULL */
@@ -56,7 +56,7 @@ const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insert
 /* H = HISTOGRAM_BINS / 2, w = 2^exponent. Bin H + k covers [k * w, (k + 1) * w), bin H - 1 - k is its mirror image
  * (-(k + 1) * w, -k * w]. Doubling w merges pairs of bins exactly, and the final w depends on the greatest magnitude
  * alone: counts are the same for any order of samples and any split over threads. Zeros are counted apart: they are
- * exact under any parameters. */
+ * exact under any parameters. Extremes are always those of all elements; counts may be of a subset of them. */
 #define HISTOGRAM_BINS 8192
 
 /* exact_sum.c: a sum of floats that does not depend on their order: fixed point, 2^-149 is its last bit. */
@@ -70,18 +70,37 @@ double exact_sum_get(const ExactSum *sum);
 typedef struct Histogram {
     int exponent;            /* w = 2^exponent; meaningful once something non-zero was added */
     bool empty;              /* nothing finite and non-zero yet */
+    bool has_bins;           /* else extremes only: counted is 0 */
     float min, max;          /* of finite elements (0 included), when count > 0 */
     int64_t count;           /* finite elements */
+    int64_t counted;         /* those in bins and zeros: all, or a subset */
     int64_t zeros;
     int64_t not_finite;
-    int64_t runs;            /* calls of histogram_add that brought finite elements: samples, in practice */
+    int64_t runs;            /* tensors with finite elements: samples, in practice */
     ExactSum run_min, run_max; /* sums of the extremes of each run */
-    uint64_t bins[HISTOGRAM_BINS];
+    uint64_t bins[];         /* (HISTOGRAM_BINS,) when has_bins */
 } Histogram;
 
-void histogram_init(Histogram *histogram);
-void histogram_add(Histogram *histogram, const float *x, int64_t n);
+MUST_USE Status histogram_new(bool bins, Histogram **ret);
+void histogram_free(Histogram *histogram); /* NULL is fine */
+void histogram_add(Histogram *histogram, const float *x, int64_t n); /* every element */
 void histogram_merge(Histogram *into, const Histogram *from);
+
+/* The same in two steps, so that threads share a histogram: a tally is a thread's own (some 150 KiB), histogram_take() is
+ * short and needs the histogram alone; it leaves the tally ready for the next tensor. `counts` as the histogram's has_bins.
+ * most: elements to count, 0 for all; of greater tensors a subset that the seed decides. */
+typedef struct Tally Tally;
+Tally *tally_new(void);
+void tally_free(Tally *tally); /* NULL is fine */
+void tally_take(Tally *tally, const float *x, int64_t n, bool counts, int64_t most, uint64_t seed);
+void histogram_take(Histogram *histogram, Tally *tally);
+
+/* What calibration is to note of a value. */
+typedef enum WatchLevel {
+    WATCH_NOTHING,   /* its range follows from that of another value */
+    WATCH_EXTREMES,  /* nothing quantizes it: least and greatest element, and whether all are finite */
+    WATCH_HISTOGRAM
+} WatchLevel;
 
 /* ---- choose.c: a range from a histogram -------------------------------------------------------------------------- */
 

@@ -65,7 +65,7 @@ static bool see(const char *folder, int shard, int shards, bool link, Sights *re
     StateLink links[] = {{1, 1}};
     good = good && CHECK_OK(dataset_open(in_folder(folder, ""), inputs, 2, &options, &dataset));
     if (good) {
-        good = CHECK_OK(collect_sights(plan, dataset, links, link ? 1 : 0, NULL, NULL, ret));
+        good = CHECK_OK(collect_sights(plan, dataset, &(CollectOptions){.links = links, .n_links = link ? 1 : 0}, NULL, NULL, ret));
         dataset_free(dataset);
     }
     plan_free(plan);

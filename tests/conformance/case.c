@@ -176,7 +176,7 @@ static void data_set_release(DataSet *set)
 static Status run_once(const Plan *plan, Runner *runner, const DataSet *set)
 {
     Symbols symbols = {.graph = plan_n_outputs(plan) > 0 ? plan_output(plan, 0)->graph : NULL};
-    Observer observer = {check_type, &symbols};
+    Observer observer = {.value = check_type, .context = &symbols};
     Tensor computed[MAX_VALUES];
 
     TRY(runner_run(runner, set->inputs, &observer, computed));

@@ -142,11 +142,11 @@ TEST(observer_sees_every_value_and_may_change_it)
     Runner *runner = runner_new(plan, NULL);
     Tensor input = floats(2, 7.0f), output;
     Seen seen = {0, true};
-    CHECK_OK(runner_run(runner, &input, &(Observer){see, &seen}, &output));
+    CHECK_OK(runner_run(runner, &input, &(Observer){.value = see, .context = &seen}, &output));
     CHECK_INT(seen.count, 3);
     CHECK_NEAR(tensor_get(&output, 0), -50.0, 0.0);
     CHECK_NEAR(tensor_get(&output, 1), 8.0, 0.0);
-    CHECK_FAILS(runner_run(runner, &input, &(Observer){refuse, NULL}, &output), CODE_DATA, "no more");
+    CHECK_FAILS(runner_run(runner, &input, &(Observer){.value = refuse}, &output), CODE_DATA, "no more");
     CHECK_OK(runner_run(runner, &input, NULL, &output)); /* and the runner is usable again */
     CHECK_NEAR(tensor_get(&output, 0), 7.0, 0.0);
     tensor_release(&input);

@@ -169,7 +169,7 @@ static Status run_nodewise(const Plan *plan, Nodewise *nodewise, int n_inputs, c
     Tensor inputs[MAX_INPUTS] = {{0}};
     Tensor *outputs = xcalloc((size_t)MAX(plan_n_outputs(plan), 1), sizeof outputs[0]);
     Runner *runner = runner_new(plan, NULL);
-    Observer observer = {compare_value, nodewise};
+    Observer observer = {.value = compare_value, .context = nodewise};
     Status status = NULL;
     for (int i = 0; i < n_inputs && status == NULL; i++)
         status = npy_read(paths[i], &inputs[i]);

@@ -95,7 +95,7 @@ static Fixture quantized(void (*build)(Model *model))
     CHECK_OK(passes_run(f.floats, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, target_records));
     CHECK_OK(passes_run(f.integers, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, target_records));
     free(target_records);
-    Observer observer = {watch, f.ranges};
+    Observer observer = {.value = watch, .context = f.ranges};
     for (int sample = 0; sample < SAMPLES; sample++) {
         Tensor output = run_once(f.floats, NULL, sample, &observer);
         tensor_release(&output);

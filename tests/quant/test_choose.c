@@ -24,12 +24,12 @@ static double random_normal(void)
 
 static Range choose_rule(const float *x, int64_t n, RangeRule rule)
 {
-    Histogram *h = xcalloc(1, sizeof *h);
-    histogram_init(h);
+    Histogram *h = NULL;
+    CHECK_OK(histogram_new(true, &h));
     histogram_add(h, x, n);
     Range range = {.name = "x"};
     range_choose(h, rule, 256, &range);
-    free(h);
+    histogram_free(h);
     return range;
 }
 

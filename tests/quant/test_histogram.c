@@ -35,8 +35,8 @@ static void fill_wild(float *x, size_t n, bool finite)
 
 static Histogram *new_histogram(void)
 {
-    Histogram *histogram = xcalloc(1, sizeof *histogram);
-    histogram_init(histogram);
+    Histogram *histogram = NULL;
+    CHECK_OK(histogram_new(true, &histogram));
     return histogram;
 }
 
@@ -49,7 +49,7 @@ static void check_same(const Histogram *a, const Histogram *b)
     CHECK_INT(a->count, b->count);
     CHECK_INT(a->zeros, b->zeros);
     CHECK_INT(a->not_finite, b->not_finite);
-    CHECK(memcmp(a->bins, b->bins, sizeof a->bins) == 0);
+    CHECK(memcmp(a->bins, b->bins, HISTOGRAM_BINS * sizeof a->bins[0]) == 0);
 }
 
 static uint64_t sum_of_bins(const Histogram *histogram)
@@ -77,7 +77,7 @@ TEST(histogram_places_elements_in_mirrored_bins)
     CHECK_INT(h->bins[H + 4000], 1);
     CHECK_INT(sum_of_bins(h), 8);
     CHECK(h->min == -1.0f && h->max == 1000.0f);
-    free(h);
+    histogram_free(h);
 }
 
 TEST(histogram_grid_depends_on_the_greatest_magnitude_alone)
@@ -92,7 +92,7 @@ TEST(histogram_grid_depends_on_the_greatest_magnitude_alone)
         histogram_add(h, &cases[i].magnitude, 1);
         CHECK_INT(h->exponent, cases[i].exponent);
         CHECK_INT(sum_of_bins(h), 1);
-        free(h);
+        histogram_free(h);
     }
 }
 
@@ -109,8 +109,8 @@ TEST(histogram_growing_gives_what_the_wide_grid_gives)
     histogram_add(wide, x, COUNT_OF(x));
     CHECK_INT(wide->exponent, 21); /* 2^32 < 5e9 < 2^33 */
     check_same(grown, wide);
-    free(grown);
-    free(wide);
+    histogram_free(grown);
+    histogram_free(wide);
 }
 
 TEST(histogram_counts_every_element_once)
@@ -136,7 +136,7 @@ TEST(histogram_counts_every_element_once)
     CHECK_INT(h->zeros, zeros);
     CHECK_INT(sum_of_bins(h), finite - zeros);
     CHECK(h->min == min && h->max == max);
-    free(h);
+    histogram_free(h);
     free(x);
 }
 
@@ -161,11 +161,11 @@ TEST(histogram_does_not_depend_on_order_or_split)
         for (int i = 0; i < 3; i++)
             histogram_merge(merged, parts[(i + round) % 3]);
         check_same(straight, merged);
-        free(straight);
-        free(backwards);
-        free(merged);
+        histogram_free(straight);
+        histogram_free(backwards);
+        histogram_free(merged);
         for (int i = 0; i < 3; i++)
-            free(parts[i]);
+            histogram_free(parts[i]);
     }
     free(x);
 }
@@ -186,6 +186,138 @@ TEST(histogram_of_nothing_zeros_and_infinities)
     CHECK(h->empty && h->min == 0 && h->max == 0 && !signbit(h->min));
     histogram_merge(other, h);
     check_same(other, h);
-    free(h);
-    free(other);
+    histogram_free(h);
+    histogram_free(other);
+}
+
+/* ---- tallies: subsets, extremes alone, one histogram for several threads ------------------------------------------------ */
+
+static Histogram *count_subset(const float *x, int64_t n, int64_t most, uint64_t seed)
+{
+    Histogram *h = new_histogram();
+    Tally *tally = tally_new();
+    tally_take(tally, x, n, true, most, seed);
+    histogram_take(h, tally);
+    tally_free(tally);
+    return h;
+}
+
+/* Elements at or above x, of those counted. */
+static double share_from(const Histogram *h, float x)
+{
+    uint64_t n = 0;
+    for (int i = H + (int)ldexpf(x, -h->exponent); i < HISTOGRAM_BINS; i++)
+        n += h->bins[i];
+    return (double)n / (double)h->counted;
+}
+
+TEST(tally_of_a_subset_has_the_extremes_of_all_and_the_shape_of_all)
+{
+    enum { N = 1000003, MOST = 65536 };
+    float *x = xcalloc(N, sizeof *x);
+    random_state = 5;
+    for (size_t i = 0; i < N; i++) /* uniform in [0, 4), every third element 0 */
+        x[i] = i % 3 == 0 ? 0.0f : (float)(random_bits() >> 40) * 0x1p-22f;
+    static const size_t places[] = {0, 17, 500001, N - 1};
+    for (size_t p = 0; p < COUNT_OF(places); p++) {
+        float was = x[places[p]];
+        x[places[p]] = 7;
+        Histogram *h = count_subset(x, N, MOST, p);
+        CHECK(h->max == 7 && h->min == 0);
+        CHECK_INT(h->exponent, -9);
+        CHECK_INT(h->count, N);
+        CHECK(h->counted <= MOST && h->counted > MOST - 16);
+        CHECK_INT(sum_of_bins(h), h->counted - h->zeros);
+        CHECK_NEAR((double)h->zeros / (double)h->counted, 1.0 / 3, 0.01);
+        CHECK_NEAR(share_from(h, 1), 0.5, 0.01);
+        CHECK_NEAR(share_from(h, 3), 1.0 / 6, 0.01);
+        histogram_free(h);
+        x[places[p]] = was;
+    }
+    free(x);
+}
+
+/* Rows and planes of any length: what stands in one of four columns is a quarter of what is counted. */
+TEST(tally_of_a_subset_does_not_resonate_with_the_layout)
+{
+    enum { N = 1 << 20 };
+    static const size_t periods[] = {2, 16, 32, 64, 56, 112, 1024, 3136, 12544, 65536, 262144};
+    float *x = xcalloc(N, sizeof *x);
+    for (size_t p = 0; p < COUNT_OF(periods); p++) {
+        for (size_t i = 0; i < N; i++)
+            x[i] = i % periods[p] < periods[p] / 4 + (periods[p] < 4) ? 3.0f : 1.0f;
+        double expected = periods[p] < 4 ? 0.5 : 0.25;
+        Histogram *h = count_subset(x, N, N / 64, p);
+        CHECK_NEAR(share_from(h, 3), expected, 0.06);
+        histogram_free(h);
+    }
+    free(x);
+}
+
+TEST(tally_of_a_subset_follows_from_the_seed)
+{
+    enum { N = 300000 };
+    float *x = xcalloc(N, sizeof *x);
+    random_state = 77;
+    fill_wild(x, N, false);
+    Histogram *a = count_subset(x, N, 5000, 3), *same = count_subset(x, N, 5000, 3), *b = count_subset(x, N, 5000, 4);
+    check_same(a, same);
+    CHECK(memcmp(a->bins, b->bins, HISTOGRAM_BINS * sizeof a->bins[0]) != 0);
+    Histogram *all = new_histogram();
+    histogram_add(all, x, N);
+    CHECK(a->min == all->min && a->max == all->max);
+    CHECK_INT(a->count, all->count);
+    CHECK_INT(a->not_finite, all->not_finite);
+    CHECK_INT(sum_of_bins(a), a->counted - a->zeros);
+    Histogram *parts[] = {a, same, b, all};
+    for (int i = 0; i < 4; i++)
+        histogram_free(parts[i]);
+    free(x);
+}
+
+TEST(histogram_of_extremes_alone)
+{
+    static const float x[] = {-3, 0, 5, NAN, 2};
+    Histogram *h = NULL, *other = NULL;
+    CHECK_OK(histogram_new(false, &h));
+    CHECK_OK(histogram_new(false, &other));
+    histogram_add(h, x, 5);
+    histogram_add(other, x + 4, 1);
+    histogram_merge(other, h);
+    CHECK(other->min == -3 && other->max == 5);
+    CHECK_INT(other->count, 5);
+    CHECK_INT(other->counted, 0);
+    CHECK_INT(other->not_finite, 1);
+    static const char *const rules[] = {"auto", "mse", "percentile", "entropy"};
+    for (size_t i = 0; i < COUNT_OF(rules); i++) {
+        RangeRule rule;
+        Range range = {.name = "x"};
+        CHECK(range_rule_parse(rules[i], &rule));
+        range_choose(other, rule, 256, &range);
+        CHECK(range.low == -3 && range.high == 5 && isnan(range.sqnr_db) && range.clipped_share == 0);
+        CHECK_TEXT(range.method, "minmax");
+    }
+    histogram_free(h);
+    histogram_free(other);
+}
+
+/* A subset in which nothing but zeros was drawn tells nothing: what was seen of all elements holds. */
+TEST(histogram_of_a_subset_of_zeros_keeps_the_extremes)
+{
+    enum { N = 100001 }; /* one element behind the last whole line: it is never drawn */
+    float *x = xcalloc(N, sizeof *x);
+    x[N - 1] = 9;
+    Histogram *h = count_subset(x, N, 4096, 0);
+    CHECK_INT(h->counted, h->zeros);
+    CHECK(h->max == 9);
+    static const char *const rules[] = {"auto", "mse", "minmax", "percentile=99.9", "entropy"};
+    for (size_t i = 0; i < COUNT_OF(rules); i++) {
+        RangeRule rule;
+        Range range = {.name = "x"};
+        CHECK(range_rule_parse(rules[i], &rule));
+        range_choose(h, rule, 256, &range);
+        CHECK(range.low == 0 && range.high == 9);
+    }
+    histogram_free(h);
+    free(x);
 }

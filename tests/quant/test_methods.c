@@ -50,8 +50,8 @@ static double shifted(void)
 /* Ten samples of what `draw` gives, with a tail of what must not show. */
 static Histogram *fill(double (*draw)(void), float *x)
 {
-    Histogram *h = xcalloc(1, sizeof *h);
-    histogram_init(h);
+    Histogram *h = NULL;
+    CHECK_OK(histogram_new(true, &h));
     random_state = 88172645463325252ull;
     for (int i = 0; i < N; i++)
         x[i] = (float)draw();
@@ -117,7 +117,7 @@ TEST(methods_find_the_known_ranges)
     for (size_t i = 0; i < COUNT_OF(expected); i++) {
         const Expected *e = &expected[i];
         if (i == 0 || strcmp(e->data, expected[i - 1].data) != 0) {
-            free(h);
+            histogram_free(h);
             h = fill(e->draw, x);
         }
         Range range = choose(h, e->method);
@@ -127,7 +127,7 @@ TEST(methods_find_the_known_ranges)
         if (strcmp(e->method, "auto") != 0)
             CHECK(strncmp(e->method, range.method, strlen(range.method)) == 0);
     }
-    free(h);
+    histogram_free(h);
     free(x);
 }
 
@@ -148,7 +148,7 @@ TEST(mean_minmax_is_the_mean_of_each_samples_extremes)
     Range range = choose(h, "mean-minmax");
     CHECK_NEAR(range.low, low, 1e-6);
     CHECK_NEAR(range.high, high, 1e-6);
-    free(h);
+    histogram_free(h);
     free(x);
 }
 
@@ -162,7 +162,7 @@ TEST(auto_is_never_worse_than_another_method)
         double best = choose(h, "auto").sqnr_db;
         for (size_t m = 0; m < COUNT_OF(others); m++)
             CHECK(best >= choose(h, others[m]).sqnr_db - 0.005);
-        free(h);
+        histogram_free(h);
     }
     free(x);
 }
@@ -232,7 +232,7 @@ TEST(entropy_is_the_least_divergence_of_a_brute_force_search)
         if (!(found <= brute * 1.05 + 1e-7))
             test_fail(__FILE__, __LINE__, "data %zu: divergence %g at %g .. %g, brute force finds %g", d, found,
                       (double)range.low, (double)range.high, brute);
-        free(h);
+        histogram_free(h);
     }
     free(x);
 }

@@ -138,8 +138,8 @@ static Status read_histogram(const cJSON *row, Histogram *h)
     h->empty = empty != 0;
     h->min = (float)low;
     h->max = (float)high;
-    if (h->counted < 0 || h->zeros < 0 || h->zeros > h->counted || h->counted > h->count || h->not_finite < 0 || h->runs < 0 || !isfinite(h->min) ||
-        !isfinite(h->max) || h->min > h->max || (h->empty && h->counted != h->zeros))
+    if (h->zeros < 0 || h->zeros > h->counted || h->counted > h->count || h->not_finite < 0 || h->runs < 0 ||
+        !isfinite(h->min) || !isfinite(h->max) || h->min > h->max || (h->empty && h->counted != h->zeros))
         return status_new(CODE_DATA, "its counts are damaged");
     TRY(read_sum(row, "run_min", &h->run_min));
     TRY(read_sum(row, "run_max", &h->run_max));

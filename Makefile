@@ -54,6 +54,11 @@ $(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/co
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# Our side of `make bench`, see tests/bench/peer.c.
+$(BUILD)/bench-peer: $(BUILD)/tests/bench/peer.o $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # Writes the generated models, see tests/bench/generate.c.
 $(BUILD)/bench-models: $(addprefix $(BUILD)/tests/bench/,generate.o net.o convnets.o transformers.o) $(CORE)
 	@echo '  LD $@'
@@ -139,6 +144,12 @@ bench-models: deps
 	@mkdir -p build/bench
 	$(BUILD)/bench-models build/bench $(MODELS)
 
+# Speed beside ONNX Runtime, see tests/bench/bench.js; ROWS: words in the names of rows, FAST=1: a short run.
+bench: quantize deps-check tests/oracle/node_modules/.installed
+	@$(MAKE) --no-print-directory $(BUILD)/bench-peer
+	@test -e build/bench/text_transformer.onnx || $(MAKE) --no-print-directory bench-models
+	@QUANTIZE=$(CURDIR)/quantize PEER=$(CURDIR)/$(BUILD)/bench-peer node tests/bench/bench.js $(ROWS)
+
 # Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
 QUANTIZE_SHARED ?= ../shared
 
@@ -153,4 +164,4 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench-models
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench bench-models

@@ -126,11 +126,10 @@ static uint64_t hash_attr(const Attr *attr)
 static uint64_t hash_node(const Node *node)
 {
     uint64_t attrs = 0;
-    uint64_t hash = hash_text(node->domain, hash_text(node->op_type, (uint64_t)node->n_out));
-    for (int i = 0; i < node->n_in; i++) {
-        uint32_t id = node->in[i] != NULL ? node->in[i]->id : UINT32_MAX;
-        hash = hash_bytes(&id, sizeof(id), hash);
-    }
+    /* Places in memory, not what stands there: a node met once costs no look at its inputs. Which nodes are equal does not depend
+     * on the hash. */
+    uint64_t hash = hash_bytes(&node->def, sizeof(node->def), (uint64_t)node->n_out);
+    hash = hash_bytes(node->in, (size_t)node->n_in * sizeof(node->in[0]), hash);
     for (int i = 0; i < node->n_attrs; i++)
         attrs += hash_attr(&node->attrs[i]);
     return hash_bytes(&attrs, sizeof(attrs), hash);

@@ -111,20 +111,22 @@ static Status run_round(PassStage stage, PassContext *context, const PassOptions
 }
 
 /* New nodes take the name of what they replace; where several do, all but the first get a number. Runtimes refuse two
- * nodes of one name. The map holds how often a name was asked for. */
+ * nodes of one name. The map leads to the node that has the name; `order` counts how often it was asked for. */
 static void name_nodes(void *context, Graph *graph)
 {
     Map *seen = context;
     Model *model = graph->model;
     for (Node *node = graph->first; node != NULL; node = node->next) {
-        if (node->name == NULL || node->name[0] == '\0')
+        if (*node->name == '\0')
             continue;
-        int *count = map_get(seen, node->name);
-        const char *name = node->name;
-        while (map_has(seen, name))
-            name = arena_printf(model->arena, "%s_%d", node->name, ++*count);
-        map_put(seen, name, arena_alloc(model->arena, sizeof(int)));
-        node->name = name;
+        MapEntry *entry = map_entry(seen, node->name);
+        Node *first = entry->value;
+        node->order = 0;
+        while (entry->value != NULL) {
+            node->name = arena_printf(model->arena, "%s_%u", first->name, ++first->order);
+            entry = map_entry(seen, node->name);
+        }
+        entry->value = node;
     }
 }
 

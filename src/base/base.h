@@ -134,6 +134,13 @@ void map_free(Map *map); /* NULL is fine; keys and values are not touched */
 void *map_get(const Map *map, const char *key); /* NULL when absent */
 bool map_has(const Map *map, const char *key);
 void map_put(Map *map, const char *key, void *value); /* the key is not copied: it must outlive the map */
+/* The entry of `key`, made with value NULL when there is none: one search where has, get and put would be three. Good until
+ * the next one is made or removed. */
+typedef struct MapEntry {
+    const char *key; /* may be set to an equal string that lives longer */
+    void *value;
+} MapEntry;
+MapEntry *map_entry(Map *map, const char *key);
 void map_remove(Map *map, const char *key);
 size_t map_count(const Map *map);
 

@@ -11,8 +11,7 @@
 #define SLOTS_FIRST 16
 
 typedef struct Slot {
-    const char *key; /* NULL: empty */
-    void *value;
+    MapEntry entry; /* key NULL: empty */
     uint64_t hash;
 } Slot;
 
@@ -31,7 +30,7 @@ static uint64_t key_hash(const Map *map, const char *key)
 static size_t slot_find(const Map *map, const char *key, uint64_t hash)
 {
     size_t i = (size_t)hash & (map->cap - 1);
-    while (map->slots[i].key != NULL && (map->slots[i].hash != hash || strcmp(map->slots[i].key, key) != 0))
+    while (map->slots[i].entry.key != NULL && (map->slots[i].hash != hash || strcmp(map->slots[i].entry.key, key) != 0))
         i = (i + 1) & (map->cap - 1);
     return i;
 }
@@ -43,10 +42,10 @@ static void map_grow(Map *map)
     map->cap *= 2;
     map->slots = xcalloc(map->cap, sizeof *map->slots);
     for (size_t i = 0; i < old_cap; i++) {
-        if (old[i].key == NULL)
+        if (old[i].entry.key == NULL)
             continue;
         size_t j = (size_t)old[i].hash & (map->cap - 1);
-        while (map->slots[j].key != NULL)
+        while (map->slots[j].entry.key != NULL)
             j = (j + 1) & (map->cap - 1);
         map->slots[j] = old[i];
     }
@@ -73,44 +72,48 @@ void map_free(Map *map)
 
 void *map_get(const Map *map, const char *key)
 {
-    return map->slots[slot_find(map, key, key_hash(map, key))].value;
+    return map->slots[slot_find(map, key, key_hash(map, key))].entry.value;
 }
 
 bool map_has(const Map *map, const char *key)
 {
-    return map->slots[slot_find(map, key, key_hash(map, key))].key != NULL;
+    return map->slots[slot_find(map, key, key_hash(map, key))].entry.key != NULL;
 }
 
-void map_put(Map *map, const char *key, void *value)
+MapEntry *map_entry(Map *map, const char *key)
 {
     uint64_t hash = key_hash(map, key);
     size_t i = slot_find(map, key, hash);
-    if (map->slots[i].key != NULL) {
-        map->slots[i] = (Slot){key, value, hash};
-        return;
-    }
+    if (map->slots[i].entry.key != NULL)
+        return &map->slots[i].entry;
     if ((map->n + 1) * 4 > map->cap * 3) {
         map_grow(map);
         i = slot_find(map, key, hash);
     }
-    map->slots[i] = (Slot){key, value, hash};
+    map->slots[i] = (Slot){{key, NULL}, hash};
     map->n++;
+    return &map->slots[i].entry;
+}
+
+void map_put(Map *map, const char *key, void *value)
+{
+    *map_entry(map, key) = (MapEntry){key, value};
 }
 
 void map_remove(Map *map, const char *key)
 {
     size_t mask = map->cap - 1;
     size_t hole = slot_find(map, key, key_hash(map, key));
-    if (map->slots[hole].key == NULL)
+    if (map->slots[hole].entry.key == NULL)
         return;
-    for (size_t i = (hole + 1) & mask; map->slots[i].key != NULL; i = (i + 1) & mask) {
+    for (size_t i = (hole + 1) & mask; map->slots[i].entry.key != NULL; i = (i + 1) & mask) {
         size_t home = (size_t)map->slots[i].hash & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) { /* its home does not lie between the hole and it */
             map->slots[hole] = map->slots[i];
             hole = i;
         }
     }
-    map->slots[hole] = (Slot){NULL, NULL, 0};
+    map->slots[hole] = (Slot){{NULL, NULL}, 0};
     map->n--;
 }
 

@@ -44,6 +44,10 @@ static void value_forget(Value *value)
 
 static void use_add(Value *value, Node *node, int input)
 {
+    if (value->cap_uses == 0) { /* most values are read once */
+        value->uses = &value->first_use;
+        value->cap_uses = 1;
+    }
     LIST_ROOM(arena_of(value->graph), value->uses, value->n_uses, value->cap_uses);
     node->in[input] = value;
     node->in_slot[input] = value->n_uses;
@@ -303,27 +307,46 @@ void node_set_output(Node *node, int i, Value *value)
     }
 }
 
+/* The model's one copy of an operator's type or domain. */
+static const char *word(Model *model, const char *text)
+{
+    size_t known = map_count(model->words);
+    MapEntry *entry = map_entry(model->words, text);
+    if (map_count(model->words) != known)
+        entry->key = arena_strdup(model->arena, text);
+    return entry->key;
+}
+
+/* Room for the n_in inputs and n_out outputs, side by side. */
+static void add_links(Arena *arena, Node *node)
+{
+    size_t n_in = (size_t)node->n_in, n_out = (size_t)node->n_out;
+    _Static_assert(sizeof(Value *) == sizeof(size_t), "links and slots are cut from one piece");
+    void **links = arena_array(arena, n_in + n_in + n_out, sizeof *links);
+    node->in = (Value **)links;
+    node->out = (Value **)links + n_in;
+    node->in_slot = (size_t *)(links + n_in + n_out);
+}
+
 Node *graph_add_node(Graph *graph, Node *before, const char *op_type, const char *domain, const char *name, int n_in,
                      Value *const *in, int n_out, Value *const *out)
 {
     Model *model = graph->model;
     Arena *arena = model->arena;
-    Node *node = arena_alloc(arena, sizeof *node);
+    Node *node = slab_take(arena, &model->node_slab, sizeof *node);
     node->name = name != NULL && *name != '\0' ? arena_strdup(arena, name) : "";
-    node->op_type = arena_strdup(arena, op_type);
-    node->domain = domain == NULL || strcmp(domain, "ai.onnx") == 0 ? "" : arena_strdup(arena, domain);
+    node->op_type = word(model, op_type);
+    node->domain = domain == NULL || *domain == '\0' || strcmp(domain, "ai.onnx") == 0 ? "" : word(model, domain);
     node->overload = "";
     node->id = model->n_node_ids++;
     node_link(graph, node, before);
 
     node->n_in = node->cap_in = n_in;
-    node->in = arena_array(arena, (size_t)n_in, sizeof *node->in);
-    node->in_slot = arena_array(arena, (size_t)n_in, sizeof *node->in_slot);
+    node->n_out = n_out;
+    add_links(arena, node);
     for (int i = 0; i < n_in; i++)
         if (in[i] != NULL)
             use_add(in[i], node, i);
-    node->n_out = n_out;
-    node->out = arena_array(arena, (size_t)n_out, sizeof *node->out);
     for (int i = 0; i < n_out; i++) {
         const char *base = *node->name != '\0' ? node->name : node->op_type;
         if (out == NULL)

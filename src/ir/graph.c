@@ -15,6 +15,7 @@ Model *model_new(void)
     model->arena = arena;
     model->path = model->producer_name = model->producer_version = "";
     model->names = map_new();
+    model->words = map_new();
     return model;
 }
 
@@ -23,6 +24,7 @@ void model_free(Model *model)
     if (model == NULL)
         return;
     map_free(model->names);
+    map_free(model->words);
     arena_free(model->arena);
 }
 
@@ -69,10 +71,12 @@ const char *model_fresh_name(Model *model, const char *base)
 {
     const char *name = *base == '\0' ? "value" : base;
     char *fresh = arena_strdup(model->arena, name);
+    MapEntry *entry = map_entry(model->names, fresh);
     /* The counter is the model's and never goes back: each number is tried once, whatever the names in the file. */
-    while (map_has(model->names, fresh))
+    while (entry->key != fresh) {
         fresh = arena_printf(model->arena, "%s_%u", name, ++model->next_fresh);
-    map_put(model->names, fresh, NULL);
+        entry = map_entry(model->names, fresh);
+    }
     return fresh;
 }
 
@@ -93,13 +97,16 @@ Value *graph_value(Graph *graph, const char *name)
 {
     Model *model = graph->model;
     assert(name != NULL && *name != '\0');
-    Value *value = arena_alloc(model->arena, sizeof *value);
-    value->name = arena_strdup(model->arena, name);
+    Value *value = slab_take(model->arena, &model->value_slab, sizeof *value);
+    size_t known = map_count(model->names);
+    MapEntry *entry = map_entry(model->names, name);
+    Value *first = entry->value;
+    bool reserved = map_count(model->names) == known && entry->key == name; /* by model_fresh_name(): in the arena already */
+    value->name = reserved ? name : arena_strdup(model->arena, name);
     value->id = model->n_ids++;
     value->graph = graph;
-    Value *first = map_get(model->names, name);
     if (first == NULL)
-        map_put(model->names, value->name, value);
+        *entry = (MapEntry){value->name, value};
     else
         first->shares_name = value->shares_name = true;
     return value;
@@ -274,16 +281,6 @@ void node_remove_attr(Node *node, const char *name)
 }
 
 /* ---- asking nodes ------------------------------------------------------------------------------------------------ */
-
-bool node_is(const Node *node, const char *op_type)
-{
-    return *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
-Value *node_in(const Node *node, int i)
-{
-    return i >= 0 && i < node->n_in ? node->in[i] : NULL;
-}
 
 const Tensor *node_constant(const Node *node, int i)
 {

@@ -127,6 +127,21 @@ typedef struct Type {
     struct Type *element; /* of TYPE_SEQUENCE and TYPE_OPTIONAL */
 } Type;
 
+/* *to = *from, of the dims only those that are there: most values have few. */
+static inline void shape_copy(Shape *to, const Shape *from)
+{
+    to->rank = from->rank;
+    for (int i = 0; i < from->rank; i++)
+        to->dims[i] = from->dims[i];
+}
+static inline void type_copy(Type *to, const Type *from)
+{
+    to->kind = from->kind;
+    to->dtype = from->dtype;
+    to->element = from->element;
+    shape_copy(&to->shape, &from->shape);
+}
+
 #define DIM_UNKNOWN ((Dim){-1, NULL})
 static inline Dim dim_known(int64_t size)
 {
@@ -203,42 +218,48 @@ typedef struct Use {
     int input; /* node->in[input] is the value */
 } Use;
 
+/* What every pass asks of every value stands first, within a line or two of the cache: large graphs are walked at the speed of
+ * memory. */
 struct Value {
-    const char *name;
-    uint32_t id;            /* unique in the model, dense: index of side tables; model->n_ids bounds it */
-    Type type;
-    Tensor *constant;       /* initializer, or NULL */
-    Dim *content;           /* elements of a small integer tensor as far as known (shape arithmetic), or NULL */
-    int n_content;
     Node *producer;         /* NULL for graph inputs and initializers */
     int producer_output;    /* producer->out[producer_output] is this value */
+    int n_outputs;          /* how often it is listed in graph->outputs */
+    Tensor *constant;       /* initializer, or NULL */
     Use *uses;              /* order has no meaning */
     size_t n_uses, cap_uses;
+    Use first_use;          /* edit.c's: room for one use */
+    Graph *graph;           /* where it is defined; NULL once it was removed */
+    Dim *content;           /* elements of a small integer tensor as far as known (shape arithmetic), or NULL */
+    int n_content;
+    uint32_t id;            /* unique in the model, dense: index of side tables; model->n_ids bounds it */
     bool is_input;          /* listed in graph->inputs */
-    int n_outputs;          /* how often it is listed in graph->outputs */
+    bool shares_name;       /* edit.c's: a sibling graph has (or had) a value of the same name */
+    int room_content;       /* infer.c's: of content_room */
+    Type type;
+    Dim *content_room;      /* infer.c's: what content may be stored in */
+    const char *name;
     int output_slot;        /* edit.c's: a hint where in graph->outputs it stands */
     int initializer_slot;   /* edit.c's: where in graph->initializers it stands, while it has a constant */
-    bool shares_name;       /* edit.c's: a sibling graph has (or had) a value of the same name */
-    Graph *graph;           /* where it is defined; NULL once it was removed */
     const void *origin;     /* ValueInfoProto (onnx only), or NULL */
     const void *tensor_origin; /* TensorProto of the initializer it was read with, or NULL */
 };
 
+/* In the order of use, as Value. */
 struct Node {
-    const char *name;    /* "" when it has none */
+    Node *next, *prev;   /* `next` of a removed node still leads on: a loop may remove the node it stands on */
     const char *op_type;
     const char *domain;  /* "" is ai.onnx (an "ai.onnx" in a file reads as "") */
-    const char *overload;
-    int opset;           /* version of its domain that the model imports; 0 when it imports none */
     const struct OpDef *def; /* NULL for an op we do not know */
-    int n_in, n_out, cap_in;
+    int n_in, n_out, n_attrs;
+    int opset;           /* version of its domain that the model imports; 0 when it imports none */
     Value **in;          /* NULL for an omitted input */
-    size_t *in_slot;     /* edit.c's: where in in[i]->uses this use stands */
     Value **out;         /* NULL for an omitted output */
-    int n_attrs, cap_attrs;
     Attr *attrs;
+    size_t *in_slot;     /* edit.c's: where in in[i]->uses this use stands */
     Graph *graph;        /* NULL once it was removed */
-    Node *prev, *next;   /* `next` of a removed node still leads on: a loop may remove the node it stands on */
+    const char *name;    /* "" when it has none */
+    const char *overload;
+    int cap_in, cap_attrs;
     uint32_t order;      /* edit.c's scratch */
     uint32_t id;         /* unique in the model among nodes: index of side tables; model->n_node_ids bounds it */
     const void *origin;  /* NodeProto (onnx only), or NULL */
@@ -268,6 +289,12 @@ typedef struct Metadata {
     const char *key, *value;
 } Metadata;
 
+/* Room for objects of one kind: list.h */
+typedef struct Slab {
+    void *next;
+    int left;
+} Slab;
+
 struct Model {
     Arena *arena;          /* owns everything below */
     const char *path;      /* as given; for messages */
@@ -279,6 +306,8 @@ struct Model {
     const char *producer_name, *producer_version;
     Graph *graph;
     uint32_t n_ids, n_node_ids;
+    Slab node_slab, value_slab;
+    Map *words;            /* operator types and domains in use, one copy of each */
     Map *names;            /* name in use -> Value* (NULL: reserved); of sibling graphs' equal names the first one */
     uint32_t next_fresh;
     const void *origin;    /* ModelProto (onnx only), or NULL */
@@ -326,8 +355,16 @@ Attr *node_add_attr(Node *node, const char *name, AttrKind kind);
 void node_remove_attr(Node *node, const char *name);
 /* Inner graphs of an attribute: *ret_graphs of the returned count (ATTR_GRAPH, ATTR_GRAPHS); 0 for the other kinds. */
 int64_t attr_graphs(const Attr *attr, Graph *const **ret_graphs);
-bool node_is(const Node *node, const char *op_type); /* of ai.onnx */
-Value *node_in(const Node *node, int i);             /* NULL when omitted or beyond the end */
+/* Is it this op of ai.onnx? */
+static inline bool node_is(const Node *node, const char *op_type)
+{
+    return *node->op_type == *op_type && *node->domain == '\0' && __builtin_strcmp(node->op_type, op_type) == 0;
+}
+/* NULL when omitted or beyond the end. */
+static inline Value *node_in(const Node *node, int i)
+{
+    return i >= 0 && i < node->n_in ? node->in[i] : NULL;
+}
 const Tensor *node_constant(const Node *node, int i); /* constant of input i, or NULL */
 /* "node 'conv1' (Conv)"; an unnamed one: "node with output 'y' (Conv)". In the model's arena. */
 const char *node_describe(const Node *node);

@@ -25,4 +25,21 @@ static inline void *list_grow(Arena *arena, const void *list, size_t n, size_t c
         }                                                                                                              \
     } while (0)
 
+/* Objects of one kind that are made one by one, cut from common pieces: what is made one after the other lies side by
+ * side, so that a walk along a list of them reads memory in order. In a large graph that is ten times faster than one
+ * cache miss a step. */
+#define SLAB_OBJECTS 128
+
+static inline void *slab_take(Arena *arena, Slab *slab, size_t size)
+{
+    if (slab->left == 0) {
+        slab->next = arena_array(arena, SLAB_OBJECTS, size);
+        slab->left = SLAB_OBJECTS;
+    }
+    void *object = slab->next;
+    slab->next = (char *)object + size;
+    slab->left--;
+    return object;
+}
+
 #endif

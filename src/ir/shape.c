@@ -13,12 +13,15 @@ bool dim_equal(Dim a, Dim b)
 
 Shape shape_unknown(void)
 {
-    return (Shape){.rank = -1};
+    Shape shape;
+    shape.rank = -1;
+    return shape;
 }
 
 Shape shape_of(int rank, const int64_t *dims)
 {
-    Shape shape = {.rank = rank};
+    Shape shape;
+    shape.rank = rank;
     for (int i = 0; i < rank; i++)
         shape.dims[i] = dims[i] >= 0 ? dim_known(dims[i]) : DIM_UNKNOWN;
     return shape;
@@ -118,26 +121,28 @@ Status shape_broadcast(const Shape *a, const Shape *b, Shape *ret)
         *ret = shape_unknown();
         return NULL;
     }
-    Shape shape = {.rank = MAX(a->rank, b->rank)};
+    Shape shape;
+    shape.rank = MAX(a->rank, b->rank);
     for (int i = 0; i < shape.rank; i++) { /* aligned at the last dims, missing ones are 1 */
         int in_a = i - (shape.rank - a->rank), in_b = i - (shape.rank - b->rank);
         Dim one = dim_known(1);
         if (!broadcast_dim(in_a < 0 ? one : a->dims[in_a], in_b < 0 ? one : b->dims[in_b], &shape.dims[i]))
             return clash(a, b, "do not broadcast: sizes must be equal or 1, counted from the last dimension");
     }
-    *ret = shape;
+    shape_copy(ret, &shape);
     return NULL;
 }
 
 Status shape_merge(const Shape *a, const Shape *b, Shape *ret)
 {
     if (a->rank < 0 || b->rank < 0) {
-        *ret = a->rank < 0 ? *b : *a;
+        shape_copy(ret, a->rank < 0 ? b : a);
         return NULL;
     }
     if (a->rank != b->rank)
         return clash(a, b, "contradict each other: their ranks differ");
-    Shape shape = {.rank = a->rank};
+    Shape shape;
+    shape.rank = a->rank;
     for (int i = 0; i < shape.rank; i++) {
         Dim x = a->dims[i], y = b->dims[i];
         if (dim_is_known(x) && dim_is_known(y) && x.size != y.size)
@@ -147,7 +152,7 @@ Status shape_merge(const Shape *a, const Shape *b, Shape *ret)
         else
             shape.dims[i] = x.name != NULL ? x : y;
     }
-    *ret = shape;
+    shape_copy(ret, &shape);
     return NULL;
 }
 

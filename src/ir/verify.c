@@ -11,7 +11,7 @@
 
 typedef struct Verify {
     const Model *model;
-    const Value **values; /* by id: defined so far */
+    const Value **values; /* by id: defined so far; NULL: not yet */
     const Node **nodes;   /* by id: seen so far */
     int *listed;          /* by value id: times met in graph->outputs */
     size_t n_uses;        /* inputs of nodes that were met and name a value */
@@ -36,6 +36,27 @@ static bool holds(const Graph *graph, const Graph *inner)
     return inner != NULL;
 }
 
+static bool is_defined(const Verify *verify, const Value *value)
+{
+    return value->id < verify->model->n_ids && verify->values[value->id] == value;
+}
+
+/* Unique in the graph. The model's table leads to the first value of a name, so the graph's own map, which costs a search in
+ * memory for each value, is left to names that sibling graphs share. */
+static Status check_name(const Verify *verify, const Graph *graph, Map *names, const Value *value)
+{
+    const Value *first = map_get(verify->model->names, value->name);
+    if (first == value)
+        return NULL;
+    if (first == NULL && !map_has(verify->model->names, value->name))
+        return graph_error(graph, "value '%s' is missing in the model's table of names", value->name);
+    MapEntry *entry = map_entry(names, value->name);
+    if ((first != NULL && first->graph == graph) || (entry->value != NULL && entry->value != value))
+        return graph_error(graph, "two values are named '%s'", value->name);
+    entry->value = (void *)(uintptr_t)value;
+    return NULL;
+}
+
 /* A value comes into being: as input, initializer or output of a node. */
 static Status define(Verify *verify, const Graph *graph, Map *names, const Value *value)
 {
@@ -45,11 +66,7 @@ static Status define(Verify *verify, const Graph *graph, Map *names, const Value
         return graph_error(graph, "value '%s' has the id %u of another one", value->name, value->id);
     if (*value->name == '\0')
         return graph_error(graph, "value %u has no name", value->id);
-    if (map_has(names, value->name) && map_get(names, value->name) != value)
-        return graph_error(graph, "two values are named '%s'", value->name);
-    if (!map_has(verify->model->names, value->name))
-        return graph_error(graph, "value '%s' is missing in the model's table of names", value->name);
-    map_put(names, value->name, (void *)(uintptr_t)value);
+    TRY(check_name(verify, graph, names, value));
     verify->values[value->id] = value;
     return NULL;
 }
@@ -82,14 +99,14 @@ static Status check_starts(Verify *verify, const Graph *graph, Map *names)
             return graph_error(graph, "input '%s' %s", value->name,
                                value->producer != NULL ? "is the output of a node, too"
                                                        : "does not know that it is one");
-        if (map_has(names, value->name))
+        if (is_defined(verify, value))
             return graph_error(graph, "two inputs are named '%s'", value->name);
         TRY(define(verify, graph, names, value));
     }
     for (int i = 0; i < graph->n_initializers; i++) {
         const Value *value = graph->initializers[i];
         TRY(check_constant(graph, value, i));
-        if (value->is_input != (map_get(names, value->name) == value))
+        if (value->is_input != is_defined(verify, value))
             return graph_error(graph, "initializer '%s' does not know whether it is an input", value->name);
         TRY(define(verify, graph, names, value));
     }

@@ -22,7 +22,7 @@ static Status merge_output(Node *node, int i, const Type *declared)
 
     if (type->kind == TYPE_UNKNOWN || (type->kind == TYPE_TENSOR && declared->kind != TYPE_TENSOR &&
                                        declared->kind != TYPE_UNKNOWN && type->dtype == DT_UNDEFINED)) {
-        *type = *declared;
+        type_copy(type, declared);
         return NULL;
     }
     if (declared->kind == TYPE_UNKNOWN)
@@ -44,7 +44,7 @@ static Status merge_output(Node *node, int i, const Type *declared)
         return node_error(node, CODE_MODEL, "output '%s' is declared %s but the op gives %s", value->name,
                           shape_text(arena, &declared->shape), shape_text(arena, &type->shape));
     }
-    type->shape = merged;
+    shape_copy(&type->shape, &merged);
     return NULL;
 }
 
@@ -105,6 +105,14 @@ Dim dim_product(const Dim *dims, int n)
     return unknown == 1 && known == 1 ? (Dim){-1, name} : DIM_UNKNOWN;
 }
 
+static void type_forget(Type *type)
+{
+    type->kind = TYPE_UNKNOWN;
+    type->dtype = DT_UNDEFINED;
+    type->element = NULL;
+    type->shape.rank = -1;
+}
+
 const Type *infer_type(const Node *node, int i)
 {
     static const Type unknown = {TYPE_UNKNOWN, DT_UNDEFINED, {-1, {{0, NULL}}}, NULL};
@@ -123,15 +131,25 @@ DType infer_dtype(const Node *node, int i)
 Shape infer_shape(const Node *node, int i)
 {
     const Type *type = infer_type(node, i);
+    Shape shape;
 
-    return type->kind == TYPE_TENSOR ? type->shape : shape_unknown();
+    shape.rank = -1;
+    if (type->kind == TYPE_TENSOR)
+        shape_copy(&shape, &type->shape);
+    return shape;
 }
 
 void infer_output(Node *node, int i, DType dtype, const Shape *shape)
 {
+    Type *type;
+
     if (i >= node->n_out || node->out[i] == NULL)
         return;
-    node->out[i]->type = (Type){TYPE_TENSOR, dtype, *shape, NULL};
+    type = &node->out[i]->type;
+    type->kind = TYPE_TENSOR;
+    type->dtype = dtype;
+    type->element = NULL;
+    shape_copy(&type->shape, shape);
 }
 
 int infer_content(const Node *node, int i, Dim *ret, int max)
@@ -174,8 +192,11 @@ void infer_set_content(Node *node, int i, const Dim *dims, int n)
     if (!any)
         return;
     value = node->out[i];
-    if (value->content == NULL || value->n_content < n)
-        value->content = arena_array(node->graph->model->arena, (size_t)n, sizeof(Dim));
+    if (value->room_content < n) {
+        value->content_room = arena_array(node->graph->model->arena, (size_t)n, sizeof(Dim));
+        value->room_content = n;
+    }
+    value->content = value->content_room;
     memcpy(value->content, dims, (size_t)n * sizeof(Dim));
     value->n_content = n;
 }
@@ -252,7 +273,7 @@ Status infer_broadcast(Node *node)
             return node_error(node, CODE_MODEL, "shapes %s and %s do not broadcast", shape_text(arena, &shape),
                               shape_text(arena, &other));
         }
-        shape = joined;
+        shape_copy(&shape, &joined);
     }
     infer_output(node, 0, infer_dtype(node, 0), &shape);
     return NULL;
@@ -260,17 +281,18 @@ Status infer_broadcast(Node *node)
 
 Status ops_infer_node(Node *node)
 {
-    Type *declared;
+    Type few[2], *declared = few;
     Status status;
 
     if (node->def == NULL || node->def->infer == NULL)
         return NULL;
-    declared = xcalloc((size_t)MAX(node->n_out, 1), sizeof *declared);
+    if ((size_t)node->n_out > COUNT_OF(few))
+        declared = xcalloc((size_t)node->n_out, sizeof *declared);
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] == NULL)
             continue;
-        declared[i] = node->out[i]->type;
-        node->out[i]->type = (Type){.kind = TYPE_UNKNOWN, .dtype = DT_UNDEFINED, .shape = {.rank = -1}};
+        type_copy(&declared[i], &node->out[i]->type);
+        type_forget(&node->out[i]->type);
         node->out[i]->content = NULL;
         node->out[i]->n_content = 0;
     }
@@ -281,9 +303,10 @@ Status ops_infer_node(Node *node)
         if (status == NULL)
             status = merge_output(node, i, &declared[i]);
         else
-            node->out[i]->type = declared[i];
+            type_copy(&node->out[i]->type, &declared[i]);
     }
-    free(declared);
+    if (declared != few)
+        free(declared);
     return status;
 }
 

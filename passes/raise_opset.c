@@ -5,7 +5,8 @@
  *
  * One row for each change of form between two versions of an op; ops without a row mean the same in both (onnx/docs/
  * Changelog.md: new element types, negative axes, new optional attributes). Models of opset 13 and above stay as
- * they are unless a higher one is asked for, and so do nodes of other domains.
+ * they are unless a higher one is asked for, and so do nodes of other domains. Nodes of inlined functions may be older
+ * than the model, and are raised to its opset.
  */
 #include "passes/pass.h"
 #include "passes/raise.h"
@@ -81,6 +82,9 @@ static Status visit(PassContext *context, Node *node)
 {
     if (node->domain[0] != '\0' || node->opset >= model_opset(context->model, ""))
         return NULL;
+    if (node->opset < LOWEST_OPSET)
+        return node_error(node, CODE_UNSUPPORTED, "opset %d is older than %d, the oldest that can be raised; export the "
+                          "model with a newer opset", node->opset, LOWEST_OPSET);
     const char *op_type = node->op_type;
     int opset = node->opset, target = model_opset(context->model, "");
     for (const struct Row *row = find_rows(op_type); row != NULL; row++) {
@@ -100,21 +104,23 @@ static Status visit(PassContext *context, Node *node)
 static Status run(PassContext *context)
 {
     Model *model = context->model;
-    int opset = model_opset(model, "");
-    int target = MAX(RAISED_OPSET, context->opset);
+    int opset = model_opset(model, ""), target = MAX(RAISED_OPSET, context->opset);
+    int64_t before = *context->changes;
     if (target > HIGHEST_OPSET)
         return status_new(CODE_USAGE, "opset %d is beyond %d, the highest that models can be raised to", target,
                           HIGHEST_OPSET);
-    if (opset == 0 || opset >= target)
+    if (opset == 0)
         return NULL;
-    if (opset < LOWEST_OPSET)
-        return status_new(CODE_UNSUPPORTED, "opset %d is older than %d, the oldest that can be raised to %d; "
-                          "export the model with a newer opset", opset, LOWEST_OPSET, target);
-    model_set_opset(model, "", target);
+    if (opset < target) {
+        if (opset < LOWEST_OPSET)
+            return status_new(CODE_UNSUPPORTED, "opset %d is older than %d, the oldest that can be raised to %d; "
+                              "export the model with a newer opset", opset, LOWEST_OPSET, target);
+        model_set_opset(model, "", target);
+        model->ir_version = MAX(model->ir_version, ir_of[target - RAISED_OPSET]);
+        ++*context->changes;
+    }
     TRY(pass_each_node(context, visit));
-    ++*context->changes;
-    model->ir_version = MAX(model->ir_version, ir_of[target - RAISED_OPSET]);
-    return ops_infer(model);
+    return *context->changes > before ? ops_infer(model) : NULL;
 }
 
 const Pass pass_raise_opset = {

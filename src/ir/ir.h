@@ -251,7 +251,8 @@ struct Node {
     const char *domain;  /* "" is ai.onnx (an "ai.onnx" in a file reads as "") */
     const struct OpDef *def; /* NULL for an op we do not know */
     int n_in, n_out, n_attrs;
-    int opset;           /* version of its domain that the model imports; 0 when it imports none */
+    int opset;           /* version of its domain that the model imports; 0 when it imports none. A node of an inlined
+                            function may have another one until raise_opset has run; it cannot be saved before */
     Value **in;          /* NULL for an omitted input */
     Value **out;         /* NULL for an omitted output */
     Attr *attrs;

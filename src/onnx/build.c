@@ -311,6 +311,7 @@ Onnx__ModelProto *model_to_proto(Builder *builder, const Model *model)
     for (int i = 0; i < model->n_metadata; i++)
         proto->metadata_props[i] = entry_new(arena, model->metadata[i].key, model->metadata[i].value);
     proto->graph = graph_to_proto(builder, model->graph);
+    proto->n_functions = 0; /* all calls were inlined */
     return proto;
 }
 

@@ -1,6 +1,6 @@
 /* load.c - a file of ModelProto becomes a Model that is checked and bound.
  *
- *     map ── what is it? ── wire_check ── unpack ── unmap ── graph ── order ── ops
+ *     map ── what is it? ── wire_check ── unpack ── unmap ── graph, functions inlined ── order ── ops
  *
  * The messages live as long as the model, which points into them: names, attributes and above all weights.
  */
@@ -50,7 +50,7 @@ static MUST_USE Status check_head(const Onnx__ModelProto *proto)
 
 static MUST_USE Status fill_model(Model *model, const Onnx__ModelProto *proto)
 {
-    Loader loader = {model, external_new(model->arena, model->path)};
+    Loader loader = {.model = model, .external = external_new(model->arena, model->path)};
 
     TRY(check_head(proto));
     model->ir_version = proto->ir_version;
@@ -58,9 +58,14 @@ static MUST_USE Status fill_model(Model *model, const Onnx__ModelProto *proto)
     model->producer_version = proto_text(proto->producer_version);
     copy_opsets(model, proto);
     copy_metadata(model, proto);
-    TRY(graph_from_proto(&loader, proto->graph, NULL, graph_new(model, proto_text(proto->graph->name), NULL)));
+    TRY(functions_read(&loader, proto));
+    Status status = graph_from_proto(&loader, proto->graph, NULL, graph_new(model, proto_text(proto->graph->name), NULL));
+    map_free(loader.functions);
+    TRY(status);
     TRY(graph_sort(model->graph));
     ops_bind(model);
+    if (loader.highest > model_opset(model, "")) /* its own nodes keep the version they were bound to: raise_opset */
+        model_set_opset(model, "", loader.highest);
     return ops_check(model);
 }
 

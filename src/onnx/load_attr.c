@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* No operator has nearly as many; keeps the search by name short. */
-#define ATTRS_MAX 1024
-
 /* How many values of a kind the message holds; the names are for messages. */
 typedef struct Content {
     AttrKind kind;
@@ -100,17 +97,21 @@ static MUST_USE Status attr_from_proto(Loader *loader, const Onnx__AttributeProt
                                        Node *node)
 {
     Arena *arena = loader->model->arena;
+    const char *name = proto_text(proto->name);
     AttrKind kind;
-    if (proto_text(proto->name)[0] == '\0')
+    if (name[0] == '\0')
         return node_error(node, CODE_MODEL, "has an attribute without a name");
-    if (node_attr(node, proto->name) != NULL)
-        return node_error(node, CODE_MODEL, "attribute '%s' is given twice", proto->name);
-    if (proto_text(proto->ref_attr_name)[0] != '\0')
-        return node_error(node, CODE_MODEL, "attribute '%s' refers to attribute '%s' of a function, but stands in none",
-                          proto->name, proto->ref_attr_name);
+    if (node_attr(node, name) != NULL)
+        return node_error(node, CODE_MODEL, "attribute '%s' is given twice", name);
+    if (proto_text(proto->ref_attr_name)[0] != '\0') {
+        TRY(function_attribute(node, &proto, &scope));
+        if (proto == NULL)
+            return NULL;
+        TRY(inlined_charge(loader, protobuf_c_message_get_packed_size(&proto->base)));
+    }
     TRY(find_kind(node, proto, &kind));
 
-    Attr attr = {.name = proto->name, .kind = kind, .origin = proto};
+    Attr attr = {.name = name, .kind = kind, .origin = proto};
     switch (kind) {
     case ATTR_FLOAT:
         attr.f = proto->f;
@@ -136,12 +137,12 @@ static MUST_USE Status attr_from_proto(Loader *loader, const Onnx__AttributeProt
             attr.strings[i] = string_from_proto(arena, &proto->strings[i]);
         break;
     case ATTR_TENSOR:
-        TRY(read_tensors(loader, 1, &proto->t, node, proto->name, &attr.t));
+        TRY(read_tensors(loader, 1, &proto->t, node, name, &attr.t));
         break;
     case ATTR_TENSORS:
         attr.n = (int64_t)proto->n_tensors;
         attr.tensors = arena_array(arena, proto->n_tensors, sizeof *attr.tensors);
-        TRY(read_tensors(loader, proto->n_tensors, proto->tensors, node, proto->name, attr.tensors));
+        TRY(read_tensors(loader, proto->n_tensors, proto->tensors, node, name, attr.tensors));
         break;
     case ATTR_GRAPH:
         TRY(read_graphs(loader, 1, &proto->g, scope, node, &attr.g));
@@ -154,7 +155,7 @@ static MUST_USE Status attr_from_proto(Loader *loader, const Onnx__AttributeProt
     default:
         break;
     }
-    Attr *added = node_add_attr(node, proto->name, kind);
+    Attr *added = node_add_attr(node, name, kind);
     attr.name = added->name;
     *added = attr;
     return NULL;

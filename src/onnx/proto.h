@@ -68,21 +68,65 @@ Onnx__TypeProto *type_to_proto(Arena *arena, const Type *type, const Onnx__TypeP
 
 /* ---- load_attr.c, load_graph.c ----------------------------------------------------------------------------------- */
 
+/* Graphs in graphs and functions in functions, together. */
+#define NESTING_MAX 100
+/* What functions may add to a model: nodes, values, graphs and calls; bytes of their messages and names. */
+#define INLINED_MAX ((int64_t)1 << 20)
+#define INLINED_MAX_BYTES ((size_t)256 << 20)
+/* No operator has nearly as many; keeps the search by name short. */
+#define ATTRS_MAX 1024
+
 typedef struct Loader {
     Model *model;
     External *external;
+    Map *functions;       /* see function_find(); NULL: the file has none */
+    int nesting;          /* of graphs and calls, now */
+    int calls;            /* those of them that are calls */
+    int64_t inlined;      /* against INLINED_MAX */
+    size_t inlined_bytes; /* against INLINED_MAX_BYTES */
+    int64_t highest;      /* version of ai.onnx that an inlined function imports */
 } Loader;
 
-/* Names in sight: those of the graph, then those of the graphs around it. */
+/* Names in sight: those of the graph, then those of the graphs around it. The body of a function sees its own alone. */
 typedef struct Scope {
-    Map *values;
+    Map *values; /* name -> Value; NULL for an input of a function that the call omits */
     const struct Scope *outer;
+    const struct Call *call; /* of a function's body; NULL for a graph */
 } Scope;
 
+/* A node that calls a function, while its body is read. */
+typedef struct Call {
+    const Onnx__FunctionProto *function;
+    const Onnx__NodeProto *proto;
+    const Scope *scope; /* in which the call stands */
+    const char *prefix; /* of the names inside */
+    Map *results;       /* output of the function -> Value that the caller wants it in */
+} Call;
+
+/* The call in whose body the scope lies, or NULL. */
+const Call *scope_call(const Scope *scope);
 /* Fills `graph` from the message, inner graphs included. */
 MUST_USE Status graph_from_proto(Loader *loader, const Onnx__GraphProto *proto, const Scope *outer, Graph *graph);
+/* Adds the nodes before `before` (NULL: at the end), inputs and attributes linked and calls of functions inlined. */
+MUST_USE Status nodes_from_proto(Loader *loader, size_t n, Onnx__NodeProto *const *protos, const Scope *scope, Graph *graph,
+                                 Node *before);
 /* The attributes of a node whose outputs and inputs are linked. */
 MUST_USE Status attrs_from_proto(Loader *loader, const Onnx__NodeProto *proto, const Scope *scope, Node *node);
+
+/* ---- functions.c: calls of the file's functions become their bodies ---------------------------------------------- */
+
+MUST_USE Status functions_read(Loader *loader, const Onnx__ModelProto *proto);
+/* The function that the node calls, or NULL: ops that the program knows are not looked up. */
+const Onnx__FunctionProto *function_find(const Loader *loader, const Scope *scope, const Onnx__NodeProto *proto);
+/* Puts the body in the place of a node whose inputs and outputs are linked; the node is gone then. */
+MUST_USE Status function_inline(Loader *loader, const Onnx__FunctionProto *function, const Scope *scope, Node *node);
+/* What an attribute of a function's node stands for: *proto and *scope become the caller's attribute or the function's
+ * default, and where its names are looked up; *proto NULL: it is left out. */
+MUST_USE Status function_attribute(const Node *node, const Onnx__AttributeProto **proto, const Scope **scope);
+/* Counts what functions add to the model; nothing outside of calls. */
+MUST_USE Status inlined_charge(Loader *loader, size_t bytes);
+/* Sets node->opset where the function imports another version of its domain than the model. */
+MUST_USE Status function_set_opset(Loader *loader, const Scope *scope, Node *node);
 
 /* ---- build.c: Model -> ModelProto -------------------------------------------------------------------------------- */
 

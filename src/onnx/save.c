@@ -59,6 +59,25 @@ static const ProtobufCMessage *build(Builder *builder, const Model *model, const
     return &proto->base;
 }
 
+static void find_other_opset(void *context, Graph *graph)
+{
+    const Node **found = context;
+    for (const Node *node = graph->first; node != NULL && *found == NULL; node = node->next)
+        if (node->opset != 0 && node->opset != model_opset(graph->model, node->domain))
+            *found = node;
+}
+
+/* A file has one version of each domain. */
+static MUST_USE Status check_opsets(const Model *model)
+{
+    const Node *found = NULL;
+    graph_each(model->graph, find_other_opset, &found);
+    if (found == NULL)
+        return NULL;
+    return node_error(found, CODE_MODEL, "comes from a function of opset %d, the model is of opset %d: it can be saved when "
+                      "the pass raise_opset has run", found->opset, model_opset(model, found->domain));
+}
+
 static MUST_USE Status too_large(size_t bytes)
 {
     return status_new(CODE_MODEL, "the model takes %zu bytes, one file holds at most 2 GB; weights must go to an "
@@ -145,6 +164,7 @@ static MUST_USE Status write_files(const Builder *builder, const ProtobufCMessag
 
 Status onnx_save(const Model *model, const char *path, ExternalData external, SaveResult *ret)
 {
+    TRY(check_opsets(model));
     char *data_path = xprintf("%s.data", path);
     const char *location = path_base(data_path);
     SaveResult result = {0};
@@ -169,6 +189,7 @@ Status onnx_save(const Model *model, const char *path, ExternalData external, Sa
 
 Status onnx_save_memory(const Model *model, unsigned char **ret, size_t *ret_bytes)
 {
+    TRY(check_opsets(model));
     Builder builder;
     size_t bytes;
     const ProtobufCMessage *proto = build(&builder, model, NULL, &bytes);

@@ -150,7 +150,8 @@ const OpDef *op_find(const char *domain, const char *type, int opset); /* NULL w
 size_t op_count(void);
 const OpDef *op_at(size_t i);                /* rows of ops.def in order */
 const char *const *op_names(void);           /* NULL-terminated, for near misses */
-/* Sets opset and def of a node (inner graphs not included) from the model's imports; of every node of a model. */
+/* Sets opset and def of a node (inner graphs not included) from the model's imports; of every node of a model, where one
+ * that has its opset already keeps it (a function's, see src/onnx/functions.c). */
 void ops_bind_node(Node *node);
 void ops_bind(Model *model);
 /* Arity and attribute kinds of every known node: CODE_MODEL naming the node. Unknown ops pass. */

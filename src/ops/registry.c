@@ -119,11 +119,24 @@ static Status check_graph(const Graph *graph)
     return NULL;
 }
 
+static void bind(Node *node)
+{
+    node->def = op_find(node->domain, node->op_type, node->opset);
+    if (node->def != NULL) { /* one copy of each name: what is asked of every node stays in the cache */
+        node->op_type = node->def->type;
+        node->domain = node->def->domain;
+    }
+}
+
 static void bind_graph(void *context, Graph *graph)
 {
     (void)context;
-    for (Node *node = graph->first; node != NULL; node = node->next)
-        ops_bind_node(node);
+    for (Node *node = graph->first; node != NULL; node = node->next) {
+        if (node->opset == 0)
+            ops_bind_node(node);
+        else
+            bind(node);
+    }
 }
 
 const OpDef *op_find(const char *domain, const char *type, int opset)
@@ -157,11 +170,7 @@ const char *const *op_names(void)
 void ops_bind_node(Node *node)
 {
     node->opset = model_opset(node->graph->model, node->domain);
-    node->def = op_find(node->domain, node->op_type, node->opset);
-    if (node->def != NULL) { /* one copy of each name: what is asked of every node stays in the cache */
-        node->op_type = node->def->type;
-        node->domain = node->def->domain;
-    }
+    bind(node);
 }
 
 void ops_bind(Model *model)

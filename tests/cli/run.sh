@@ -118,6 +118,17 @@ complains "bench, two outputs in one file" 2 "same file" bench "$glyphs" --trace
 complains "bench, trace nowhere" 7 "nowhere" bench "$glyphs" --trace nowhere/o.json
 complains "bench within too little memory" 6 "memory" bench "$glyphs" --duration 0 --max-memory 100K
 
+# ---- functions of the file -----------------------------------------------------------------------------------------------
+
+# functions.onnx: local.F {slope = 0.5} (a) is LeakyRelu and Softmax of opset 11, local.G (a, c) is Relu and an If whose
+# else_branch calls F; the model is of opset 17 and calls both.
+functions=$here/functions.onnx
+holds "inspect sees the nodes of functions" sh -c "'$quantize' inspect '$functions' | grep -qx '      2  Softmax'"
+holds "simplify inlines functions" "$quantize" simplify "$functions" -o inlined.onnx -q
+holds "and gives the same" sh -c "'$quantize' compare '$functions' inlined.onnx --data random --samples 2 | grep -q 'max difference 0'"
+holds "nothing local is left" sh -c "! grep -aq slope inlined.onnx"
+holds "run with functions" "$quantize" run "$functions" --input random --samples 1 -q
+
 # ---- calibration apart from the main job ---------------------------------------------------------------------------------
 
 holds "a table beside the model" "$quantize" "$glyphs" --calib "$demo/calib" --ranges-out table.json -o t1.onnx -q

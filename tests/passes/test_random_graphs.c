@@ -477,6 +477,50 @@ static void make_sum_form(Maker *m)
     keep(m, pick(m, 2) == 0 ? NODE(m, "Sqrt", y) : y, x.rank, x.dims, x.dynamic);
 }
 
+/* x times a constant that has some of its axes and a new one, the axes of the result in any order. */
+static void make_einsum(Maker *m)
+{
+    Item x = *pick_item(m);
+    char left[TENSOR_MAX_RANK + 1] = "", right[TENSOR_MAX_RANK + 1] = "", out[TENSOR_MAX_RANK + 1] = "";
+    int64_t dims[TENSOR_MAX_RANK], weight[TENSOR_MAX_RANK];
+    int n_right = 0, n_out = 0, dynamic = -1, summed = pick(m, MAX(x.rank, 1)); /* one axis: of more, the sum may cancel */
+    if (x.rank < 2 || x.rank > 5)
+        return;
+    for (int i = 0; i < x.rank; i++) {
+        int kind = i == x.dynamic ? 0 : i == summed ? 3 : pick(m, 3); /* 2: in both, 3: summed */
+        left[i] = (char)('a' + i);
+        if (kind >= 2) {
+            right[n_right] = left[i];
+            weight[n_right++] = x.dims[i];
+        }
+        if (kind == 3)
+            continue;
+        out[n_out] = left[i];
+        dims[n_out++] = x.dims[i];
+    }
+    if (pick(m, 3) > 0) {
+        right[n_right] = out[n_out] = 'z';
+        weight[n_right++] = dims[n_out++] = 1 + pick(m, 3);
+    }
+    for (int i = n_out - 1; i > 0; i--) {
+        int j = pick(m, i + 1);
+        char label = out[i];
+        int64_t size = dims[i];
+        out[i] = out[j];
+        dims[i] = dims[j];
+        out[j] = label;
+        dims[j] = size;
+    }
+    for (int i = 0; i < n_out; i++)
+        dynamic = x.dynamic >= 0 && out[i] == 'a' + x.dynamic ? i : dynamic;
+    Value *w = constant(m, n_right, weight);
+    bool turned = pick(m, 2) == 0;
+    Value *y = NODE(m, "Einsum", turned ? w : x.value, turned ? x.value : w);
+    node_set_string(y->producer, "equation",
+                    arena_printf(m->model->arena, "%s,%s->%s", turned ? right : left, turned ? left : right, out));
+    keep(m, y, n_out, dims, dynamic);
+}
+
 static void make_pool(Maker *m)
 {
     Item *x = pick_item(m);
@@ -495,6 +539,7 @@ static const struct Row {
     {make_slices, 3},  {make_concat, 3},        {make_pad, 2},     {make_conv, 6},   {make_normalization, 3},
     {make_product, 4}, {make_gather, 2},        {make_mean, 2},    {make_softmax, 1}, {make_hard_swish, 2},
     {make_gelu, 1},    {make_pool, 1},          {make_activation, 4}, {make_sum_form, 2},
+    {make_einsum, 2},
 };
 
 static void build(Model *model)

@@ -521,6 +521,23 @@ static void make_einsum(Maker *m)
     keep(m, y, n_out, dims, dynamic);
 }
 
+/* Written out, over the last axis; a large epsilon, because rounding is divided by its root. */
+static void make_norm(Maker *m)
+{
+    Item x = *pick_item(m);
+    int last = x.rank - 1;
+    if (x.rank < 2 || x.dynamic == last || x.dims[last] == 1)
+        return;
+    bool centred = pick(m, 2) == 0;
+    Value *d = centred ? NODE(m, "Sub", x.value, reduce(m, "ReduceMean", x.value, last)) : x.value;
+    Value *square = pick(m, 2) == 0 ? NODE(m, "Mul", d, d) : NODE(m, "Pow", d, scalar(m, 2));
+    Value *root = NODE(m, "Sqrt", NODE(m, "Add", reduce(m, "ReduceMean", square, last), scalar(m, 0.5f)));
+    Value *y = pick(m, 2) == 0 ? NODE(m, "Div", d, root) : NODE(m, "Mul", d, NODE(m, "Reciprocal", root));
+    if (pick(m, 2) == 0)
+        y = NODE(m, "Mul", y, broadcast_constant(m, &x));
+    keep_like(m, pick(m, 2) == 0 ? NODE(m, "Add", y, broadcast_constant(m, &x)) : y, &x);
+}
+
 static void make_pool(Maker *m)
 {
     Item *x = pick_item(m);
@@ -539,7 +556,7 @@ static const struct Row {
     {make_slices, 3},  {make_concat, 3},        {make_pad, 2},     {make_conv, 6},   {make_normalization, 3},
     {make_product, 4}, {make_gather, 2},        {make_mean, 2},    {make_softmax, 1}, {make_hard_swish, 2},
     {make_gelu, 1},    {make_pool, 1},          {make_activation, 4}, {make_sum_form, 2},
-    {make_einsum, 2},
+    {make_einsum, 2}, {make_norm, 2},
 };
 
 static void build(Model *model)

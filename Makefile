@@ -64,6 +64,11 @@ $(BUILD)/bench-models: $(addprefix $(BUILD)/tests/bench/,generate.o net.o convne
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# How fast calibration sees, see tests/bench/observe.c.
+$(BUILD)/bench-observe: $(BUILD)/tests/bench/observe.o $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # Writes docs/ops.md.
 $(BUILD)/ops-doc: $(BUILD)/tests/conformance/ops_doc.o $(CORE)
 	@echo '  LD $@'
@@ -150,6 +155,15 @@ bench: quantize deps-check tests/oracle/node_modules/.installed
 	@test -e build/bench/text_transformer.onnx || $(MAKE) --no-print-directory bench-models
 	@QUANTIZE=$(CURDIR)/quantize PEER=$(CURDIR)/$(BUILD)/bench-peer node tests/bench/bench.js $(ROWS)
 
+# Speed of counting; the table of methods of docs/calibration.md on a model of QUANTIZE_SHARED.
+bench-observe: deps
+	@$(MAKE) --no-print-directory $(BUILD)/bench-observe
+	$(BUILD)/bench-observe
+
+methods-table: quantize
+	sh tests/calib/methods.sh ./quantize $(QUANTIZE_SHARED)/models/classify/squeezenet1.1_imagenet.onnx \
+	    $(addprefix $(QUANTIZE_SHARED)/data/imagenet/,calib val val_labels.txt) --preset imagenet
+
 # Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
 QUANTIZE_SHARED ?= ../shared
 
@@ -164,4 +178,5 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench bench-models
+.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench bench-models \
+        bench-observe methods-table

@@ -17,7 +17,7 @@
 #include <string.h>
 
 static const char *const resize_names[] = {"stretch", "crop", "pad"};
-static const char *const interp_names[] = {"nearest", "bilinear", "bicubic", "area"};
+static const char *const interp_names[] = {"nearest", "bilinear", "bicubic", "area", "opencv"};
 static const char *const color_names[] = {"auto", "rgb", "bgr", "gray"};
 static const char *const layout_names[] = {"auto", "nchw", "nhwc"};
 

@@ -98,7 +98,7 @@ static Status read_resize(const cJSON *item, Preprocess *p)
 static Status read_interp(const cJSON *item, Preprocess *p)
 {
     int i;
-    TRY(read_word(item, interp_word, INTERP_AREA + 1, &i));
+    TRY(read_word(item, interp_word, INTERP_OPENCV + 1, &i));
     p->interp = (Interp)i;
     return NULL;
 }

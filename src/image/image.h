@@ -16,7 +16,7 @@ typedef struct Image {
 #define IMAGE_SIDE_MAX (1 << 15)
 #define IMAGE_PIXELS_MAX 200000000LL
 
-typedef enum Interp { INTERP_NEAREST, INTERP_BILINEAR, INTERP_BICUBIC, INTERP_AREA } Interp;
+typedef enum Interp { INTERP_NEAREST, INTERP_BILINEAR, INTERP_BICUBIC, INTERP_AREA, INTERP_OPENCV } Interp;
 
 /* JPEG, PNG, WebP, BMP, PNM, uncompressed TIFF by content. CODE_DATA with the reason; sizes are bounded before allocation. */
 MUST_USE Status image_decode(const unsigned char *data, size_t size, Image *ret);
@@ -27,7 +27,8 @@ void image_release(Image *image);
 /* Is this the beginning of a picture file: one we read or one we know by name? */
 bool image_magic(const unsigned char *data, size_t size);
 
-/* Resizes to width x height with Pillow's antialiased kernels (fixed point, 8 bits a channel). */
+/* Resizes to width x height with Pillow's antialiased kernels (fixed point, 8 bits a channel); INTERP_OPENCV is OpenCV's
+ * bilinear, which is not antialiased. */
 MUST_USE Status image_resize(const Image *image, int width, int height, Interp interp, Image *ret);
 /* The window (x, y, w, h) of the picture that image_resize would give; only that is computed. */
 MUST_USE Status image_resize_window(const Image *image, int width, int height, Interp interp, int x, int y, int w,

@@ -234,6 +234,78 @@ static Status resize_nearest(const Image *image, int width, int height, int x, i
     return NULL;
 }
 
+/* ---- OpenCV's bilinear: two neighbours a side however much the picture shrinks --------------------------------------- */
+
+#define COEF_BITS 11 /* of its weights */
+
+typedef struct Neighbours {
+    int low, high;   /* input positions */
+    int a, b;        /* their weights, 2^COEF_BITS together */
+} Neighbours;
+
+/* Output position i looks at (i + 0.5) * in / out - 0.5, in single precision as OpenCV does. */
+static Neighbours *neighbours_new(int in, int out, int first, int n)
+{
+    Neighbours *all = xcalloc((size_t)n, sizeof all[0]);
+    double scale = 1.0 / ((double)out / in);
+    for (int i = 0; i < n; i++) {
+        float at = (float)((first + i + 0.5) * scale - 0.5);
+        int low = (int)floorf(at);
+        float share = at - (float)low;
+        if (low < 0 || low >= in - 1) {
+            low = low < 0 ? 0 : in - 1;
+            share = 0;
+        }
+        all[i] = (Neighbours){low, MIN(low + 1, in - 1), (int)lrintf((1 - share) * (1 << COEF_BITS)),
+                              (int)lrintf(share * (1 << COEF_BITS))};
+    }
+    return all;
+}
+
+static void opencv_line(const unsigned char *in, size_t channels, const Neighbours *columns, size_t w, int32_t *out)
+{
+    for (size_t x = 0; x < w; x++)
+        for (size_t c = 0; c < channels; c++)
+            *out++ = in[(size_t)columns[x].low * channels + c] * columns[x].a +
+                     in[(size_t)columns[x].high * channels + c] * columns[x].b;
+}
+
+static Status resize_opencv(const Image *image, int width, int height, int x, int y, int w, int h, Image *ret)
+{
+    Image out;
+    TRY(image_alloc(w, h, image->channels, &out));
+    size_t channels = (size_t)image->channels, stride = (size_t)w * channels, in_stride = (size_t)image->width * channels;
+    Neighbours *columns = neighbours_new(image->width, width, x, w), *rows = neighbours_new(image->height, height, y, h);
+    int32_t *lines[2] = {xcalloc(stride, sizeof(int32_t)), xcalloc(stride, sizeof(int32_t))};
+    int held[2] = {-1, -1}; /* input rows that the lines are of */
+    for (int i = 0; i < h; i++) {
+        if (held[1] == rows[i].low) { /* the lower neighbour becomes the upper one */
+            int32_t *line = lines[0];
+            lines[0] = lines[1];
+            lines[1] = line;
+            held[1] = held[0];
+            held[0] = rows[i].low;
+        }
+        int wanted[2] = {rows[i].low, rows[i].high};
+        for (int k = 0; k < 2; k++) {
+            if (held[k] != wanted[k])
+                opencv_line(image->pixels + (size_t)wanted[k] * in_stride, channels, columns, (size_t)w, lines[k]);
+            held[k] = wanted[k];
+        }
+        unsigned char *p = out.pixels + (size_t)i * stride;
+        for (size_t k = 0; k < stride; k++) /* its rounding: both products are cut to 2 bits behind the point */
+            p[k] = (unsigned char)(((rows[i].a * (lines[0][k] >> 4) >> 16) + (rows[i].b * (lines[1][k] >> 4) >> 16) + 2) >> 2);
+    }
+    free(lines[0]);
+    free(lines[1]);
+    free(columns);
+    free(rows);
+    *ret = out;
+    return NULL;
+}
+
+/* ---- in public --------------------------------------------------------------------------------------------------- */
+
 Status image_resize_window(const Image *image, int width, int height, Interp interp, int x, int y, int w, int h,
                            Image *ret)
 {
@@ -241,6 +313,8 @@ Status image_resize_window(const Image *image, int width, int height, Interp int
         return status_new(CODE_DATA, "cannot resize %dx%d to %dx%d", image->width, image->height, width, height);
     if (interp == INTERP_NEAREST)
         return resize_nearest(image, width, height, x, y, w, h, ret);
+    if (interp == INTERP_OPENCV)
+        return resize_opencv(image, width, height, x, y, w, h, ret);
     return resize_smooth(image, width, height, &kernels[interp], x, y, w, h, ret);
 }
 

@@ -101,11 +101,11 @@ void histogram_take(Histogram *histogram, Tally *tally)
         return;
     int shift = MIN(histogram->exponent - tally->exponent, HALF_BITS);
     if (tally->small)
-        for (int64_t i = 0; i < tally->counted; i++)
+        for (size_t i = 0; i < tally->n_index; i++)
             histogram->bins[coarser_bin(tally->index[i], shift)]++;
     else
         take_tables(histogram, tally, shift);
-    histogram->bins[HALF] -= (uint64_t)tally->zeros;
+    histogram->bins[HALF] -= (uint64_t)tally->zeros_in;
 }
 
 void histogram_add(Histogram *histogram, const float *x, int64_t n)

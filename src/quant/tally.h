@@ -20,7 +20,9 @@ struct Tally {
     int64_t counted, zeros;      /* in the tables below: finite ones of the subset */
     int exponent;                /* of the grid; meaningful when a finite element is not 0 */
     int first, last;             /* bins that may hold something */
-    bool small;                  /* `counted` entries of `index` in place of tables */
+    bool small;                  /* n_index entries of `index` in place of tables */
+    size_t n_index;
+    int64_t zeros_in;            /* zeros that were counted with the others, in bin H */
     uint16_t index[TALLY_BLOCK];
     float gathered[TALLY_BLOCK];
     uint32_t counts[TALLY_TABLES][HISTOGRAM_BINS]; /* zeroed between tensors */

@@ -2,6 +2,7 @@
 #include "src/image/decoder.h"
 #include "tests/calib/pictures.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +58,7 @@ TEST(resize_bicubic_overshoots_and_clips)
 TEST(resize_to_the_same_size_and_of_flat_pictures_changes_nothing)
 {
     unsigned char *pixels = draw_picture(17, 11, 3);
-    for (Interp interp = INTERP_NEAREST; interp <= INTERP_AREA; interp++) {
+    for (Interp interp = INTERP_NEAREST; interp <= INTERP_OPENCV; interp++) {
         Image image = {17, 11, 3, pixels}, out;
         if (CHECK_OK(image_resize(&image, 17, 11, interp, &out))) {
             CHECK(memcmp(out.pixels, pixels, 17 * 11 * 3) == 0);
@@ -80,7 +81,7 @@ TEST(resize_window_is_a_part_of_the_whole)
 {
     unsigned char *pixels = draw_picture(61, 45, 3);
     Image image = {61, 45, 3, pixels}, whole, part;
-    for (Interp interp = INTERP_NEAREST; interp <= INTERP_AREA; interp++) {
+    for (Interp interp = INTERP_NEAREST; interp <= INTERP_OPENCV; interp++) {
         if (!CHECK_OK(image_resize(&image, 33, 70, interp, &whole)) ||
             !CHECK_OK(image_resize_window(&image, 33, 70, interp, 5, 9, 20, 31, &part)))
             break;
@@ -91,6 +92,36 @@ TEST(resize_window_is_a_part_of_the_whole)
     }
     CHECK_FAILS(image_resize_window(&image, 33, 70, INTERP_AREA, 20, 0, 14, 70, &part), CODE_DATA, "cannot resize");
     CHECK_FAILS(image_resize(&image, 0, 5, INTERP_BILINEAR, &part), CODE_DATA, "cannot resize");
+    free(pixels);
+}
+
+/* OpenCV's bilinear by its definition, in double: within 1 of it everywhere, and quite unlike the antialiased one. */
+TEST(resize_opencv_looks_at_two_neighbours)
+{
+    static const int sizes[][2] = {{40, 30}, {20, 9}, {7, 5}, {61, 90}, {200, 45}};
+    unsigned char *pixels = draw_picture(61, 45, 3);
+    for (int i = 0; i < 61 * 45 * 3; i++)
+        pixels[i] = (unsigned char)(pixels[i] / 2 + i * 7919 % 128); /* noise that antialiasing would take away */
+    Image image = {61, 45, 3, pixels}, out, smooth;
+    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+        int w = sizes[s][0], h = sizes[s][1], unlike = 0;
+        if (!CHECK_OK(image_resize(&image, w, h, INTERP_OPENCV, &out)) ||
+            !CHECK_OK(image_resize(&image, w, h, INTERP_BILINEAR, &smooth)))
+            break;
+        for (int i = 0; i < w * h * 3; i++) {
+            double x = fmin(fmax((i / 3 % w + 0.5) * 61 / w - 0.5, 0), 60), y = fmin(fmax((i / 3 / w + 0.5) * 45 / h - 0.5, 0), 44);
+            int left = (int)x, top = (int)y, right = MIN(left + 1, 60), bottom = MIN(top + 1, 44);
+            double u = x - left, v = y - top;
+            const unsigned char *p = pixels + i % 3;
+            double expected = (1 - v) * ((1 - u) * p[(top * 61 + left) * 3] + u * p[(top * 61 + right) * 3]) +
+                              v * ((1 - u) * p[(bottom * 61 + left) * 3] + u * p[(bottom * 61 + right) * 3]);
+            CHECK_NEAR(out.pixels[i], expected, 1);
+            unlike += abs(out.pixels[i] - smooth.pixels[i]) > 8;
+        }
+        CHECK(w > 20 || unlike > w * h / 10); /* where it shrinks by three and more */
+        image_release(&out);
+        image_release(&smooth);
+    }
     free(pixels);
 }
 

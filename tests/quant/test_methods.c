@@ -237,6 +237,79 @@ TEST(entropy_is_the_least_divergence_of_a_brute_force_search)
     free(x);
 }
 
+/* The error that a range really costs, element by element. */
+static double measured_error(const float *x, double low, double high)
+{
+    QParams p = qparams_asymmetric((float)low, (float)high, DT_UINT8);
+    double error = 0;
+    for (int i = 0; i < N; i++) {
+        double e = (double)x[i] - (double)p.scale * (quant_value(x[i], p) - p.zero_point);
+        error += e * e;
+    }
+    return error;
+}
+
+TEST(mse_and_auto_are_the_least_error_of_a_brute_force_search)
+{
+    static double (*const draws[])(void) = {normal, laplace, outliers, relu, shifted};
+    float *x = xcalloc(N, sizeof *x);
+    for (size_t d = 0; d < COUNT_OF(draws); d++) {
+        Histogram *h = fill(draws[d], x);
+        double brute = INFINITY, low = fmin((double)h->min, 0), high = fmax((double)h->max, 0);
+        for (int a = 0; a < (low < 0 ? 9 : 1); a++)
+            for (int b = 0; b < 9; b++)
+                brute = fmin(brute, measured_error(x, low * exp2(-a / 8.0), high * exp2(-b / 8.0)));
+        static const char *const methods[] = {"mse", "auto"};
+        for (int m = 0; m < 2; m++) {
+            Range range = choose(h, methods[m]);
+            double found = measured_error(x, (double)range.low, (double)range.high);
+            if (!(found <= brute * 1.02))
+                test_fail(__FILE__, __LINE__, "data %zu, %s: error %g at %g .. %g, brute force finds %g", d, methods[m],
+                          found, (double)range.low, (double)range.high, brute);
+        }
+        histogram_free(h);
+    }
+    free(x);
+}
+
+/* A power of two in front of all elements moves the range alike; what is not finite does not move it at all. */
+TEST(methods_find_the_same_ranges_of_tiny_numbers_and_beside_infinities)
+{
+    static const char *const methods[] = {"auto", "mse", "minmax", "mean-minmax", "percentile", "entropy"};
+    float *x = xcalloc(N, sizeof *x), *y = xcalloc(N + N / 8, sizeof *y);
+    Histogram *h = fill(normal, x), *tiny = NULL, *dirty = NULL;
+    CHECK_OK(histogram_new(true, &tiny));
+    CHECK_OK(histogram_new(true, &dirty));
+    for (int i = 0; i < N; i++)
+        y[i] = ldexpf(x[i], -40); /* 1e-12; smaller ones meet the least scale there may be */
+    for (int r = 0; r < RUNS; r++)
+        histogram_add(tiny, y + r * (N / RUNS), N / RUNS);
+    for (int r = 0; r < RUNS; r++) {
+        int n = 0;
+        for (int i = r * (N / RUNS); i < (r + 1) * (N / RUNS); i++) {
+            if (i % 8 == 0)
+                y[n++] = i % 24 == 0 ? NAN : i % 24 == 8 ? INFINITY : -INFINITY;
+            y[n++] = x[i];
+        }
+        histogram_add(dirty, y, n);
+    }
+    for (size_t m = 0; m < COUNT_OF(methods); m++) {
+        Range plain = choose(h, methods[m]), small = choose(tiny, methods[m]), beside = choose(dirty, methods[m]);
+        if (!(small.low == ldexpf(plain.low, -40) && small.high == ldexpf(plain.high, -40)))
+            test_fail(__FILE__, __LINE__, "%s: %g .. %g, and of tiny numbers %g .. %g", methods[m], (double)plain.low,
+                      (double)plain.high, ldexp((double)small.low, 40), ldexp((double)small.high, 40));
+        CHECK(beside.low == plain.low && beside.high == plain.high && beside.sqnr_db == plain.sqnr_db);
+        CHECK_INT(plain.not_finite, 0);
+        CHECK_INT(beside.not_finite, N / 8);
+        CHECK_INT(beside.elements, N + N / 8);
+    }
+    histogram_free(h);
+    histogram_free(tiny);
+    histogram_free(dirty);
+    free(x);
+    free(y);
+}
+
 TEST(sums_of_floats_are_exact_in_any_order)
 {
     static const float x[] = {1e30f, 1, -1e30f, 1e-40f, -3.25f, 3.4e38f, 3.4e38f, -3.4e38f, -3.4e38f, 1e-45f, -0.0f};

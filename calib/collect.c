@@ -109,7 +109,8 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
     }
     worker->sample = i;
     worker->observed = false;
-    Observer observer = {watch_value, worker, collect->unwanted};
+    Observer observer = {
+        .value = watch_value, .context = worker, .unwanted = collect->unwanted, .any_order = true};
     const Tensor *fed = states_feed(worker->states, dataset_continues(collect->dataset, i), worker->inputs);
     status = runner_run(worker->runner, fed, &observer, worker->outputs);
     if (status == NULL)

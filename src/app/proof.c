@@ -39,7 +39,8 @@ static Status run_counting(const Plan *plan, Proof *proof, Tensor *ret_views, Ru
     const Model *model = plan_model(plan);
     free(proof->counts.by_value);
     proof->counts = (ElementCounts){xcalloc(MAX(model->n_ids, 1), sizeof(int64_t)), model->n_ids};
-    return runner_run(runner, proof->inputs, &(Observer){.value = count_elements, .context = &proof->counts}, ret_views);
+    Observer observer = {.value = count_elements, .context = &proof->counts, .any_order = true};
+    return runner_run(runner, proof->inputs, &observer, ret_views);
 }
 
 static int64_t sum_macs(const Model *model, const ElementCounts *counts)

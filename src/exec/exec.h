@@ -43,6 +43,7 @@ typedef struct Observer {
     Status (*value)(void *context, const Value *value, Tensor *tensor);
     void *context;
     const bool *unwanted; /* by value id: what need not be shown, nor made where ops can be joined; NULL: all is shown */
+    bool any_order; /* it only looks, and the order of elements is nothing to it: images may come with the channels last */
 } Observer;
 
 /* Called on the running thread after each step of the main graph (inner graphs count to the step that runs them): seconds of

@@ -6,6 +6,7 @@
 #define QUANTIZE_EXEC_INTERNAL_H
 
 #include "src/exec/exec.h"
+#include "src/exec/layout.h"
 #include "src/ops/ops.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@ typedef struct Step {
     const Node *node;      /* what runs: a node of the graph, or one made by integer.c for a DQ-op-Q group */
     const Node *shown;     /* the node of the graph it stands for */
     const OpDef *def;
+    LayoutRule layout;
     const char *problem;   /* why it is no integer step, or NULL */
     int n_captured;        /* outer values read by inner graphs of the node */
     const Value **captured;

@@ -163,6 +163,7 @@ static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
         step->node = integer != NULL ? integer : node;
         step->shown = node;
         step->def = step->node->def;
+        step->layout = layout_rule(step->node);
         step->problem = integer == NULL ? builder->problem[node->id] : NULL;
         step->cache_lock = &plan->cache_lock;
         TRY(plan_inner_graphs(builder, step));

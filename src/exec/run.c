@@ -1,28 +1,13 @@
 /* run.c - visits the steps of a plan: inputs in, ops run, dead values given back, the observer called.
  *
- * Buffers come from a pool: a value's buffer returns to it with its last reader, and a later value of about that size takes
- * it. Reshape and its kin share the buffer of their input (a count says how many values stand on it). Buffers that a whole
- * run did not use are freed, so changing shapes do not pile up memory.
+ * Values and buffers live in a Store (store.h). Whether a step sees its images row-major or with the channels last is decided
+ * when it runs, by the table in layout.c and the form its inputs have.
  */
 #include "src/exec/internal.h"
+#include "src/exec/store.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct Buffer {
-    struct Buffer *next; /* in the free list */
-    void *data;
-    size_t bytes;
-    int users;
-    unsigned used_in_run;
-} Buffer;
-
-typedef struct Slot {
-    Tensor tensor;
-    Buffer
-        *buffer; /* NULL: the data belongs to someone else (input of the run, constant) or is owned by the tensor */
-    bool full;
-} Slot;
 
 struct Runner {
     EvalHost host; /* first: the callbacks get &host */
@@ -31,97 +16,20 @@ struct Runner {
     const Observer *observer;
     const Profiler *profiler;
     int depth; /* of inner graphs */
-    Slot *slots; /* by value id */
-    Buffer *free_buffers;
+    Store store;
     Buffer *scratch_buffers; /* of the node at work */
     Buffer *text_buffers;    /* strings made in this run: kept until the next */
     Arena *scratch;
-    unsigned run;
 };
 
 /* One node at work. The callbacks find it behind the EvalCtx they are given. */
 typedef struct Call {
     EvalCtx ctx; /* first */
     Step *step;
+    bool last;  /* images have the channels last */
+    bool shown; /* and the op is shown their dims that way (LAYOUT_ANY, LAYOUT_AXIS) */
     Buffer **out_buffers;
 } Call;
-
-/* ---- buffers ----------------------------------------------------------------------------------------------------- */
-
-/* The smallest free buffer that holds `bytes` and wastes less than half of itself. */
-static Buffer *take_free_buffer(Runner *runner, size_t bytes)
-{
-    Buffer **best = NULL;
-    for (Buffer **link = &runner->free_buffers; *link != NULL; link = &(*link)->next)
-        if ((*link)->bytes >= bytes && (*link)->bytes / 2 <= bytes + 4096 &&
-            (best == NULL || (*link)->bytes < (*best)->bytes))
-            best = link;
-    if (best == NULL)
-        return NULL;
-    Buffer *buffer = *best;
-    *best = buffer->next;
-    return buffer;
-}
-
-static Status get_buffer(Runner *runner, size_t bytes, Buffer **ret)
-{
-    Buffer *buffer = take_free_buffer(runner, bytes);
-    if (buffer == NULL) {
-        void *data = NULL;
-        TRY(memory_alloc(bytes, &data));
-        buffer = xcalloc(1, sizeof *buffer);
-        buffer->data = data;
-        buffer->bytes = bytes;
-    }
-    buffer->next = NULL;
-    buffer->users = 1;
-    buffer->used_in_run = runner->run;
-    *ret = buffer;
-    return NULL;
-}
-
-static void drop_buffer(Runner *runner, Buffer *buffer)
-{
-    if (buffer == NULL || --buffer->users > 0)
-        return;
-    buffer->next = runner->free_buffers;
-    runner->free_buffers = buffer;
-}
-
-/* Frees what this run had no use for. */
-static void trim_buffers(Runner *runner, bool all)
-{
-    for (Buffer **link = &runner->free_buffers; *link != NULL;) {
-        Buffer *buffer = *link;
-        if (!all && buffer->used_in_run == runner->run) {
-            link = &buffer->next;
-            continue;
-        }
-        *link = buffer->next;
-        memory_free(buffer->data);
-        free(buffer);
-    }
-}
-
-static void clear_slot(Runner *runner, Slot *slot)
-{
-    if (!slot->full)
-        return;
-    drop_buffer(runner, slot->buffer);
-    if (slot->buffer == NULL)
-        tensor_release(&slot->tensor);
-    *slot = (Slot){0};
-}
-
-static const Tensor *value_tensor(const Runner *runner, const Value *value)
-{
-    if (value == NULL)
-        return NULL;
-    if (value->constant != NULL)
-        return value->constant;
-    const Slot *slot = &runner->slots[value->id];
-    return slot->full ? &slot->tensor : NULL;
-}
 
 /* ---- what ops ask for (EvalHost) --------------------------------------------------------------------------------- */
 
@@ -129,55 +37,69 @@ static Status host_alloc(EvalHost *host, EvalCtx *ctx, int output, size_t bytes,
 {
     Runner *runner = (Runner *)host;
     Call *call = (Call *)ctx;
-    drop_buffer(runner, call->out_buffers[output]);
+    store_drop(&runner->store, call->out_buffers[output]);
     call->out_buffers[output] = NULL;
-    TRY(get_buffer(runner, bytes, &call->out_buffers[output]));
+    TRY(store_take(&runner->store, bytes, &call->out_buffers[output]));
     *ret = call->out_buffers[output]->data;
     return NULL;
+}
+
+static void share_buffer(Runner *runner, Call *call, int output, Buffer *buffer)
+{
+    buffer->users++;
+    store_drop(&runner->store, call->out_buffers[output]);
+    call->out_buffers[output] = buffer;
 }
 
 static Status host_alias(EvalHost *host, EvalCtx *ctx, int output, const Tensor *from, bool *ret_done)
 {
     Runner *runner = (Runner *)host;
-    Call *call = (Call *)ctx;
     *ret_done = false;
     for (int i = 0; i < ctx->n_in; i++) {
         if (ctx->in[i] != from)
             continue;
-        const Value *value = ctx->node->in[i];
-        Slot *slot = &runner->slots[value->id];
-        if (!slot->full || slot->buffer == NULL)
+        const Form *form = store_form_of(&runner->store, ctx->node->in[i], from->data);
+        if (form == NULL || form->buffer == NULL)
             return NULL; /* constants and inputs of the run are copied: observers may write to what they are shown */
-        slot->buffer->users++;
-        drop_buffer(runner, call->out_buffers[output]);
-        call->out_buffers[output] = slot->buffer;
+        share_buffer(runner, (Call *)ctx, output, form->buffer);
         *ret_done = true;
         return NULL;
     }
     return NULL;
 }
 
-/* A buffer on one of the runner's lists, given back with the list. */
-static Status take_listed(Runner *runner, size_t bytes, Buffer **list, void **ret)
+static bool is_last_reader(const Step *step, const Value *value)
 {
-    Buffer *buffer = NULL;
-    TRY(get_buffer(runner, bytes, &buffer));
-    buffer->next = *list;
-    *list = buffer;
-    *ret = buffer->data;
-    return NULL;
+    for (int i = 0; i < step->n_release; i++)
+        if (step->release[i] == value)
+            return true;
+    return false;
+}
+
+static bool host_reuse(EvalHost *host, EvalCtx *ctx, int output, int input, size_t bytes, void **ret)
+{
+    Runner *runner = (Runner *)host;
+    Call *call = (Call *)ctx;
+    const Value *value = ctx->node->in[input];
+    const Form *form = store_form_of(&runner->store, value, ctx->in[input]->data);
+    if (form == NULL || form->buffer == NULL || form->buffer->users > 1 || form->buffer->bytes < bytes ||
+        form->tensor.data != form->buffer->data || !is_last_reader(call->step, value))
+        return false;
+    share_buffer(runner, call, output, form->buffer);
+    *ret = form->buffer->data;
+    return true;
 }
 
 static Status host_scratch(EvalHost *host, size_t bytes, void **ret)
 {
     Runner *runner = (Runner *)host;
-    return take_listed(runner, bytes, &runner->scratch_buffers, ret);
+    return store_take_listed(&runner->store, bytes, &runner->scratch_buffers, ret);
 }
 
 static Status host_text(EvalHost *host, size_t bytes, void **ret)
 {
     Runner *runner = (Runner *)host;
-    return take_listed(runner, bytes, &runner->text_buffers, ret);
+    return store_take_listed(&runner->store, bytes, &runner->text_buffers, ret);
 }
 
 static void *host_cache_get(EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes)
@@ -234,7 +156,8 @@ static Status run_graph(Runner *runner, const GraphPlan *plan);
 /* Gives a result of an inner graph to a caller who will own it. */
 static Status give_away(Runner *runner, const Value *value, Tensor *ret)
 {
-    const Tensor *tensor = value_tensor(runner, value);
+    const Tensor *tensor;
+    TRY(store_plain(&runner->store, runner->team, value, &tensor));
     if (tensor == NULL)
         return status_new(CODE_MODEL, "output '%s' of an inner graph has no value", value->name);
     return tensor_copy(ret, tensor);
@@ -254,9 +177,9 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
                           "inner graph '%s' has %d inputs and %d outputs, the op gives %d and takes %d", graph->name,
                           graph->n_inputs, graph->n_outputs, n_inputs, n_ret);
     for (int i = 0; i < n_inputs; i++) {
-        Slot *slot = &runner->slots[graph->inputs[i]->id];
-        *slot = (Slot){.tensor = inputs[i], .full = true};
-        slot->tensor.owned = false;
+        Slot *slot = store_slot(&runner->store, graph->inputs[i]);
+        *slot = (Slot){.plain = {.tensor = inputs[i], .full = true}};
+        slot->plain.tensor.owned = false;
     }
     runner->depth++;
     Status status = run_graph(runner, plan);
@@ -270,9 +193,9 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
         tensor_release(&ret[--given]);
     for (int i = 0; i < graph->n_outputs; i++)
         if (graph->outputs[i]->graph == graph)
-            clear_slot(runner, &runner->slots[graph->outputs[i]->id]);
+            store_clear_slot(&runner->store, store_slot(&runner->store, graph->outputs[i]));
     for (int i = 0; i < n_inputs; i++)
-        runner->slots[graph->inputs[i]->id] = (Slot){0};
+        store_clear_slot(&runner->store, store_slot(&runner->store, graph->inputs[i]));
     return status;
 }
 
@@ -280,25 +203,32 @@ static Status host_subgraph(EvalHost *host, EvalCtx *ctx, const Graph *graph, co
 
 static Status observe(Runner *runner, const Value *value)
 {
-    Slot *slot = &runner->slots[value->id];
-    if (runner->observer == NULL || !slot->full ||
-        (runner->observer->unwanted != NULL && runner->observer->unwanted[value->id]))
+    const Observer *observer = runner->observer;
+    Slot *slot = store_slot(&runner->store, value);
+    const Tensor *plain;
+    if (observer == NULL || (!slot->plain.full && !slot->last.full) ||
+        (observer->unwanted != NULL && observer->unwanted[value->id]))
         return NULL;
-    return runner->observer->value(runner->observer->context, value, &slot->tensor);
+    if (observer->any_order)
+        return observer->value(observer->context, value, slot->last.full ? &slot->last.tensor : &slot->plain.tensor);
+    TRY(store_plain(&runner->store, runner->team, value, &plain));
+    store_clear_form(&runner->store, &slot->last); /* the observer may change the data */
+    return observer->value(observer->context, value, &slot->plain.tensor);
 }
 
 /* The outputs of a finished node move into their slots; each is checked against what the file declares. */
 static Status store_outputs(Runner *runner, Call *call)
 {
-    const Node *node = call->ctx.node;
+    const Node *node = call->step->node;
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] == NULL || call->ctx.out[i].dtype == DT_UNDEFINED) {
-            drop_buffer(runner, call->out_buffers[i]);
+            store_drop(&runner->store, call->out_buffers[i]);
             continue;
         }
-        Slot *slot = &runner->slots[node->out[i]->id];
-        clear_slot(runner, slot);
-        *slot = (Slot){.tensor = call->ctx.out[i], .buffer = call->out_buffers[i], .full = true};
+        Slot *slot = store_slot(&runner->store, node->out[i]);
+        Form form = {.tensor = call->ctx.out[i], .buffer = call->out_buffers[i], .full = true};
+        store_clear_slot(&runner->store, slot);
+        *(call->last ? &slot->last : &slot->plain) = form;
     }
     for (int i = 0; i < node->n_out; i++)
         if (node->out[i] != NULL)
@@ -306,11 +236,96 @@ static Status store_outputs(Runner *runner, Call *call)
     return NULL;
 }
 
-static Status gather_inputs(Runner *runner, const Node *node, const Tensor **in)
+/* ---- the order in which a step sees its images --------------------------------------------------------------------- */
+
+/* The tensor of a value in a form that it has; NULL when it has none. */
+static const Tensor *any_form(Runner *runner, const Value *value, bool *ret_only_last)
 {
+    *ret_only_last = false;
+    if (value == NULL || value->constant != NULL)
+        return value == NULL ? NULL : value->constant;
+    const Slot *slot = store_slot(&runner->store, value);
+    *ret_only_last = slot->last.full && !slot->plain.full;
+    return slot->plain.full ? &slot->plain.tensor : slot->last.full ? &slot->last.tensor : NULL;
+}
+
+/* For an op that goes element by element: an image among its inputs has the channels last, and all of them can have it.
+ * Returns the rank, or 0. */
+static int shown_rank(Runner *runner, const Step *step)
+{
+    const Node *node = step->node;
+    bool only_last, some = false;
+    int rank = 0;
     for (int i = 0; i < node->n_in; i++) {
-        in[i] = value_tensor(runner, node->in[i]);
-        if (node->in[i] != NULL && in[i] == NULL)
+        const Tensor *tensor = layout_is_image(&step->layout, i) ? any_form(runner, node->in[i], &only_last) : NULL;
+        rank = tensor == NULL ? rank : MAX(rank, tensor->rank);
+    }
+    for (int i = 0; i < node->n_in; i++) {
+        const Tensor *tensor = layout_is_image(&step->layout, i) ? any_form(runner, node->in[i], &only_last) : NULL;
+        if (tensor == NULL || (tensor->rank < rank && tensor->count == 1))
+            continue;
+        Tensor raised = layout_raise(tensor, rank);
+        if (!layout_can_turn(&raised) || (tensor->rank < rank && !layout_is_neutral(&raised)))
+            return 0;
+        some = some || (only_last && !layout_is_neutral(tensor));
+    }
+    return some ? rank : 0;
+}
+
+static bool runs_last(Runner *runner, const Step *step, int *ret_rank)
+{
+    bool only_last;
+    *ret_rank = 0;
+    if (step->layout.kind == LAYOUT_PLAIN || runner->plan->options.reference || step->node->n_in == 0)
+        return false;
+    if (step->layout.kind == LAYOUT_ANY || step->layout.kind == LAYOUT_AXIS) {
+        *ret_rank = shown_rank(runner, step);
+        return *ret_rank > 0;
+    }
+    const Tensor *image = any_form(runner, step->node->in[0], &only_last);
+    return image != NULL && layout_can_turn(image) && image->count > 0 &&
+           (image->dtype == DT_FLOAT || image->dtype == DT_UINT8 || image->dtype == DT_INT8) &&
+           (step->layout.kind == LAYOUT_SEEKS || only_last);
+}
+
+static Status gather_input(Runner *runner, const Call *call, const Value *value, int i, int rank, const Tensor **ret)
+{
+    const Tensor *tensor;
+    if (!call->last || !layout_is_image(&call->step->layout, i)) {
+        TRY(store_plain(&runner->store, runner->team, value, ret));
+        return NULL;
+    }
+    bool only_last;
+    tensor = any_form(runner, value, &only_last);
+    if (tensor == NULL || (call->shown && tensor->rank < rank && tensor->count == 1)) {
+        *ret = tensor;
+        return NULL;
+    }
+    if (!call->shown)
+        return store_last(&runner->store, runner->team, value, ret);
+    if (tensor->rank == rank)
+        TRY(store_last(&runner->store, runner->team, value, &tensor));
+    Tensor raised = layout_raise(tensor, rank), *shown = arena_alloc(runner->scratch, sizeof *shown);
+    *shown = layout_show(&raised);
+    *ret = shown;
+    return NULL;
+}
+
+static Status gather_inputs(Runner *runner, Call *call, const Tensor **in)
+{
+    const Node *node = call->step->node;
+    int rank;
+    call->last = runs_last(runner, call->step, &rank);
+    call->shown = rank > 0;
+    call->ctx.channels_last = call->last && !call->shown;
+    if (call->shown && call->step->layout.kind == LAYOUT_AXIS)
+        call->ctx.node = layout_node(runner->scratch, node, &call->step->layout, rank);
+    for (int i = 0; i < node->n_in; i++) {
+        in[i] = NULL;
+        if (node->in[i] == NULL)
+            continue;
+        TRY(gather_input(runner, call, node->in[i], i, rank, &in[i]));
+        if (in[i] == NULL)
             return node_error(node, CODE_MODEL, "input '%s' has no value yet", node->in[i]->name);
     }
     return NULL;
@@ -347,27 +362,25 @@ static Status run_step(Runner *runner, Step *step)
         .out_buffers = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Buffer *)),
     };
     call.ctx.out = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Tensor));
-    Status status = gather_inputs(runner, node, in);
+    Status status = gather_inputs(runner, &call, in);
     double begin = runner->profiler == NULL ? 0.0 : clock_seconds();
     if (status == NULL)
         status = op_eval(&call.ctx);
+    for (int i = 0; call.shown && i < node->n_out; i++)
+        call.ctx.out[i] = layout_hide(&call.ctx.out[i]);
     if (status == NULL)
         profile_step(runner, &call, begin);
     if (status == NULL) {
         status = store_outputs(runner, &call);
     } else {
         for (int i = 0; i < node->n_out; i++)
-            drop_buffer(runner, call.out_buffers[i]);
+            store_drop(&runner->store, call.out_buffers[i]);
     }
-    while (runner->scratch_buffers != NULL) {
-        Buffer *buffer = runner->scratch_buffers;
-        runner->scratch_buffers = buffer->next;
-        drop_buffer(runner, buffer);
-    }
+    store_drop_list(&runner->store, &runner->scratch_buffers);
     runner->scratch_buffers = outer_scratch;
     arena_rewind(runner->scratch, mark);
     for (int i = 0; i < step->n_release; i++)
-        clear_slot(runner, &runner->slots[step->release[i]->id]);
+        store_clear_slot(&runner->store, store_slot(&runner->store, step->release[i]));
     return status;
 }
 
@@ -386,6 +399,7 @@ Runner *runner_new(const Plan *plan, Team *team)
     runner->host = (EvalHost){
         .alloc = host_alloc,
         .alias = host_alias,
+        .reuse = host_reuse,
         .scratch = host_scratch,
         .text = host_text,
         .cache_get = host_cache_get,
@@ -395,7 +409,7 @@ Runner *runner_new(const Plan *plan, Team *team)
     };
     runner->plan = plan;
     runner->team = team;
-    runner->slots = xcalloc(MAX(plan->model->n_ids, 1), sizeof runner->slots[0]);
+    store_init(&runner->store, plan->model->n_ids);
     runner->scratch = arena_new();
     return runner;
 }
@@ -407,13 +421,8 @@ void runner_set_profiler(Runner *runner, const Profiler *profiler)
 
 static void clear_all(Runner *runner)
 {
-    for (uint32_t id = 0; id < runner->plan->model->n_ids; id++)
-        clear_slot(runner, &runner->slots[id]);
-    while (runner->text_buffers != NULL) {
-        Buffer *buffer = runner->text_buffers;
-        runner->text_buffers = buffer->next;
-        drop_buffer(runner, buffer);
-    }
+    store_clear(&runner->store);
+    store_drop_list(&runner->store, &runner->text_buffers);
 }
 
 void runner_free(Runner *runner)
@@ -421,9 +430,8 @@ void runner_free(Runner *runner)
     if (runner == NULL)
         return;
     clear_all(runner);
-    trim_buffers(runner, true);
+    store_release(&runner->store);
     arena_free(runner->scratch);
-    free(runner->slots);
     free(runner);
 }
 
@@ -455,7 +463,8 @@ static Status collect_outputs(Runner *runner, Tensor *ret_outputs)
 {
     const Graph *graph = runner->plan->model->graph;
     for (int i = 0; i < graph->n_outputs; i++) {
-        const Tensor *tensor = value_tensor(runner, graph->outputs[i]);
+        const Tensor *tensor;
+        TRY(store_plain(&runner->store, runner->team, graph->outputs[i], &tensor));
         if (tensor == NULL)
             return status_new(CODE_MODEL, "output '%s' has no value", graph->outputs[i]->name);
         ret_outputs[i] = *tensor;
@@ -468,18 +477,18 @@ Status runner_run(Runner *runner, const Tensor *inputs, const Observer *observer
 {
     const Plan *plan = runner->plan;
     clear_all(runner);
-    runner->run++;
+    runner->store.run++;
     runner->observer = observer;
     for (int i = 0; i < plan->n_inputs; i++) {
         TRY(check_input(runner, plan->inputs[i], &inputs[i]));
-        Slot *slot = &runner->slots[plan->inputs[i]->id];
-        *slot = (Slot){.tensor = inputs[i], .full = true};
-        slot->tensor.owned = false;
+        Form *form = &store_slot(&runner->store, plan->inputs[i])->plain;
+        *form = (Form){.tensor = inputs[i], .full = true};
+        form->tensor.owned = false;
     }
     for (int i = 0; i < plan->n_inputs; i++)
         TRY(observe(runner, plan->inputs[i]));
     TRY(run_graph(runner, plan->main));
     TRY(collect_outputs(runner, ret_outputs));
-    trim_buffers(runner, false);
+    store_trim(&runner->store);
     return NULL;
 }

@@ -50,6 +50,11 @@ void conv_int(Team *team, const Window *window, KernelType x_type, const void *x
               KernelType weight_type, const void *weight, const int32_t *weight_zero, int64_t weight_zeros,
               int32_t *acc);
 
+/* ---- turn.c ------------------------------------------------------------------------------------------------------ */
+
+/* x (outer, rows, columns) to y (outer, columns, rows), elements of 1, 2, 4 or 8 bytes: N C S to N S C and back. */
+void turn_planes(Team *team, size_t bytes, int64_t outer, int64_t rows, int64_t columns, const void *x, void *y);
+
 /* ---- gemm.c: reference matrix products --------------------------------------------------------------------------- */
 
 /* A matrix in memory: element (i, j) at data[i * row + j * column]. */
@@ -102,6 +107,9 @@ void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *
 /* Mean of each of `planes` planes of n elements; false when the ratio of scales is beyond what the runtime accepts. */
 bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale,
                             void *y);
+/* The same from x (outer, n, channels) to y (outer, channels). */
+bool qlinear_global_average_last(Team *team, const void *x, int64_t outer, int64_t n, int64_t channels, Scale8 x_scale,
+                                 Scale8 y_scale, void *y);
 /* Softmax of rows along an axis: x (outer, n, inner). */
 void qlinear_softmax(Team *team, const void *x, int64_t outer, int64_t n, int64_t inner, Scale8 x_scale, Scale8 y_scale,
                      void *y);
@@ -118,6 +126,8 @@ void pool_average(Team *team, const Window *window, bool include_pad, const floa
 void pool_lp(Team *team, const Window *window, int p, const float *x, float *y);
 /* Over whole planes of n elements. */
 void pool_global_average(Team *team, int64_t planes, int64_t n, const float *x, float *y);
+/* The same from x (outer, n, channels) to y (outer, channels). */
+void pool_global_average_last(Team *team, int64_t outer, int64_t n, int64_t channels, const float *x, float *y);
 void pool_global_max(Team *team, int64_t planes, int64_t n, KernelType type, const void *x, void *y);
 void pool_global_lp(Team *team, int64_t planes, int64_t n, int p, const float *x, float *y);
 
@@ -148,11 +158,46 @@ void softmax_float(Team *team, SoftmaxKind kind, int64_t outer, int64_t n, int64
  * be run with it: set it before each ..._new(). */
 void fast_set_threads(int threads);
 
-/* An integer job: u8 or s8 by s8 into exact int32 sums, sum (x - x_zero) * w. Requantization is left to requantize(): oneDNN
- * rounds after the zero point is added, which moves ties, and a step in one element grows to decibels at the output. */
+/* An integer product: u8 or s8 by s8 into exact int32 sums, sum (x - x_zero) * w. */
 typedef struct FastInt {
     int32_t x_zero;
 } FastInt;
+
+/* What a float convolution does with its sums before they are stored, in order. POST_ADD adds what
+ * y holds before, channels last only; the others are functions with parameters a, b. */
+typedef enum FastPostKind {
+    POST_ADD,
+    POST_RELU, /* x < 0 ? a x : x */
+    POST_CLIP, /* into [a, b] */
+    POST_SIGMOID,
+    POST_TANH,
+    POST_SWISH, /* x sigmoid(a x) */
+    POST_HARD_SWISH,
+    POST_GELU,
+    POST_GELU_TANH
+} FastPostKind;
+typedef struct FastPost {
+    FastPostKind kind;
+    float a, b;
+} FastPost;
+#define FAST_MAX_POSTS 2
+
+/* A convolution. Float: x, y, weight and bias are float, posts follow. Integer: x u8 or s8, weight s8, and y either int32 sums
+ * sum (x - x_zero) w without bias, channels last; or 8 bits, saturate(round_half_even((sum + bias) * multiplier[m]) + y_zero),
+ * to the bit what requantize() gives: made only where no sum that matters can be lost in the float it passes through. */
+typedef struct FastConvSpec {
+    Window window;
+    bool transposed;
+    bool channels_last; /* of x and of y that are not sums: N D1..Dk C instead of N C D1..Dk */
+    KernelType x_type, y_type;
+    int32_t x_zero, y_zero;
+    const float *multiplier; /* (1,) or (channels_out,) by multipliers */
+    int64_t multipliers;
+    const void *weight;      /* M C/g K, transposed: C M/g K */
+    const void *bias;        /* (channels_out,) float or int32, or NULL */
+    FastPost posts[FAST_MAX_POSTS];
+    int n_posts;
+} FastConvSpec;
 
 /* The packed forms of one constant weight, shared by the convolutions of all input sizes. Outlives them;
  * thread-safe. */
@@ -161,11 +206,9 @@ FastPacks *fast_packs_new(void);
 void fast_packs_free(void *packs); /* NULL is fine */
 
 typedef struct FastConv FastConv;
-/* weight as the op has it (M C/g K, transposed: C M/g K). With packs it is constant: packed into them, or pointed at
- * where the layout is oneDNN's already. Without, it is copied. bias float (M,), or NULL, copied. integer NULL: x, y float;
- * else bias must be NULL and y takes int32 sums with the channels last: (N, O1..Ok, M). */
-FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer,
-                        const void *weight, FastPacks *packs, const void *bias);
+/* With packs the weight is constant: packed into them, or pointed at where the layout is oneDNN's already. Without, it is copied.
+ * Bias and multipliers are copied. */
+FastConv *fast_conv_new(const FastConvSpec *spec, FastPacks *packs);
 void fast_conv_free(void *conv); /* NULL is fine */
 size_t fast_conv_scratch(const FastConv *conv);
 /* False when it could not run; y may then be spoilt. scratch: 64-byte aligned. threads: what this call may use. */
@@ -188,7 +231,8 @@ bool fast_matmul_run(const FastMatmul *matmul, int threads, const void *a, const
 
 typedef enum PoolKind { POOL_MAX, POOL_AVERAGE, POOL_AVERAGE_WITH_PAD } PoolKind;
 typedef struct FastPool FastPool;
-FastPool *fast_pool_new(const Window *window, PoolKind kind, KernelType type);
+/* channels_last: the layout of x and y. */
+FastPool *fast_pool_new(const Window *window, PoolKind kind, KernelType type, bool channels_last);
 void fast_pool_free(void *pool);
 size_t fast_pool_scratch(const FastPool *pool);
 bool fast_pool_run(const FastPool *pool, int threads, const void *x, void *y, void *scratch);

@@ -70,6 +70,11 @@ bool fast_channels_last(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dim
     return dnnl_memory_desc_init_by_tag(ret, rank, dims, fast_type(type), tags[rank - 3]) == dnnl_success;
 }
 
+bool fast_image(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type, bool channels_last)
+{
+    return (channels_last ? fast_channels_last : fast_plain)(ret, rank, dims, type);
+}
+
 bool fast_any(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type)
 {
     return dnnl_memory_desc_init_by_tag(ret, rank, dims, fast_type(type), dnnl_format_tag_any) == dnnl_success;

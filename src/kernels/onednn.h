@@ -43,6 +43,8 @@ bool fast_channels_last(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dim
 bool fast_any(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type);
 /* Attributes with a scratchpad of the user, and the zero point of x of an integer job. */
 dnnl_primitive_attr_t fast_attributes(const FastInt *integer);
+/* The same sizes row-major or channels last: how an image comes from the caller. */
+bool fast_image(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type, bool channels_last);
 /* False for oneDNN's plain loops, which are no faster than ours. Fills job->info. */
 bool fast_worth_it(FastJob *job, const_dnnl_primitive_desc_t desc);
 /* Fills edge->inner from what the primitive chose for argument `argument` and makes its reorder. */

@@ -1,8 +1,11 @@
-/* onednn_conv.c - convolutions by oneDNN: float in whatever blocked layout it likes, integers in channels-last order.
+/* onednn_conv.c - convolutions by oneDNN, channels last inside: that is the layout its own choice falls on where it has
+ * AVX-512, it needs no padded channels, and float and 8-bit images share it.
  *
- *     acc = sum (x - x_zero) w     y = saturate(round(multiplier[m] * (acc + bias[m])) + y_zero)
+ *     float     y = post(post(sum x w + bias))
+ *     8 bits    y = saturate(round((sum (x - x_zero) w + bias) * multiplier[m]) + y_zero)
  *
- * Fused into one primitive by its attributes. Transposed convolutions run as deconvolutions, float only.
+ * One primitive each. oneDNN would round after the zero point is added, which moves ties; a rounding of its own put in front
+ * keeps the runtime's order. Transposed convolutions run as deconvolutions, float only.
  */
 #include "src/kernels/onednn.h"
 
@@ -71,27 +74,82 @@ static bool plain_weight(const Window *window, bool transposed, const Sizes *siz
            dnnl_success;
 }
 
-static dnnl_primitive_desc_t describe(bool transposed, KernelType x_type, const FastInt *integer, bool with_bias,
-                                      const Sizes *sizes)
+
+/* ---- attributes: what happens to a sum --------------------------------------------------------------------------- */
+
+/* By FastPostKind; POST_ADD is a sum onto what y holds (its fastest kernels know no other addition). */
+static const dnnl_alg_kind_t post_rows[] = {
+    [POST_RELU] = dnnl_eltwise_relu,       [POST_CLIP] = dnnl_eltwise_clip_v2,    [POST_SIGMOID] = dnnl_eltwise_logistic,
+    [POST_TANH] = dnnl_eltwise_tanh,       [POST_SWISH] = dnnl_eltwise_swish,     [POST_HARD_SWISH] = dnnl_eltwise_hardswish,
+    [POST_GELU] = dnnl_eltwise_gelu_erf,   [POST_GELU_TANH] = dnnl_eltwise_gelu_tanh,
+};
+
+static bool append_posts(dnnl_post_ops_t posts, const FastConvSpec *spec)
+{
+    bool good = true;
+
+    for (int i = 0; i < spec->n_posts && good; i++) {
+        const FastPost *post = &spec->posts[i];
+        if (post->kind == POST_ADD)
+            good = dnnl_post_ops_append_sum(posts, 1.0F) == dnnl_success;
+        else
+            good = dnnl_post_ops_append_eltwise(posts, 1.0F, post_rows[post->kind], post->a, post->b) == dnnl_success;
+    }
+    if (spec->y_type == KERNEL_U8 || spec->y_type == KERNEL_S8)
+        good = good && dnnl_post_ops_append_eltwise(posts, 1.0F, dnnl_eltwise_round, 0.0F, 0.0F) == dnnl_success;
+    return good;
+}
+
+static dnnl_primitive_attr_t make_attributes(const FastConvSpec *spec)
+{
+    FastInt integer = {spec->x_zero};
+    dnnl_primitive_attr_t attributes = fast_attributes(spec->x_type == KERNEL_FLOAT ? NULL : &integer);
+    dnnl_post_ops_t posts = NULL;
+
+    if (attributes == NULL)
+        return NULL;
+    bool good = dnnl_post_ops_create(&posts) == dnnl_success && append_posts(posts, spec) &&
+                dnnl_primitive_attr_set_post_ops(attributes, posts) == dnnl_success;
+    if (good && (spec->y_type == KERNEL_U8 || spec->y_type == KERNEL_S8))
+        good = dnnl_primitive_attr_set_output_scales(attributes, spec->multipliers, spec->multipliers == 1 ? 0 : 1 << 1,
+                                                     spec->multiplier) == dnnl_success &&
+               (spec->y_zero == 0 ||
+                dnnl_primitive_attr_set_zero_points(attributes, DNNL_ARG_DST, 1, 0, &spec->y_zero) == dnnl_success);
+    if (posts != NULL)
+        dnnl_post_ops_destroy(posts);
+    if (good)
+        return attributes;
+    dnnl_primitive_attr_destroy(attributes);
+    return NULL;
+}
+
+/* ---- the primitive ----------------------------------------------------------------------------------------------- */
+
+static KernelType weight_type(const FastConvSpec *spec)
+{
+    return spec->x_type == KERNEL_FLOAT ? KERNEL_FLOAT : KERNEL_S8;
+}
+
+static KernelType bias_type(const FastConvSpec *spec)
+{
+    return spec->x_type == KERNEL_FLOAT ? KERNEL_FLOAT : KERNEL_S32;
+}
+
+/* any: the layout of images is left to the primitive. */
+static dnnl_primitive_desc_t describe(const FastConvSpec *spec, const Sizes *sizes, bool any)
 {
     dnnl_memory_desc_t x, y, weight, bias;
     dnnl_primitive_desc_t desc = NULL;
-    bool good;
+    bool (*layout)(dnnl_memory_desc_t *, int, const dnnl_dim_t *, KernelType) = any ? fast_any : fast_channels_last;
+    bool good = layout(&x, sizes->rank, sizes->x, spec->x_type) && layout(&y, sizes->rank, sizes->y, spec->y_type) &&
+                fast_any(&weight, sizes->weight_rank, sizes->weight, weight_type(spec)) &&
+                fast_plain(&bias, 1, sizes->bias, bias_type(spec));
+    dnnl_primitive_attr_t attributes = good ? make_attributes(spec) : NULL;
 
-    if (integer != NULL) {
-        good = fast_channels_last(&x, sizes->rank, sizes->x, x_type) &&
-               fast_channels_last(&y, sizes->rank, sizes->y, KERNEL_S32) &&
-               fast_any(&weight, sizes->weight_rank, sizes->weight, KERNEL_S8);
-    } else {
-        good = fast_any(&x, sizes->rank, sizes->x, KERNEL_FLOAT) && fast_any(&y, sizes->rank, sizes->y, KERNEL_FLOAT) &&
-               fast_any(&weight, sizes->weight_rank, sizes->weight, KERNEL_FLOAT) &&
-               fast_plain(&bias, 1, sizes->bias, KERNEL_FLOAT);
-    }
-    dnnl_primitive_attr_t attributes = good ? fast_attributes(integer) : NULL;
     if (attributes == NULL)
         return NULL;
-    const dnnl_memory_desc_t *bias_desc = with_bias ? &bias : NULL;
-    if (transposed) {
+    const dnnl_memory_desc_t *bias_desc = spec->bias != NULL ? &bias : NULL;
+    if (spec->transposed) {
         dnnl_deconvolution_desc_t op;
         good = dnnl_dilated_deconvolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_deconvolution_direct, &x,
                                                             &weight, bias_desc, &y, sizes->stride, sizes->dilation,
@@ -108,41 +166,86 @@ static dnnl_primitive_desc_t describe(bool transposed, KernelType x_type, const 
     return good ? desc : NULL;
 }
 
+static bool adds(const FastConvSpec *spec)
+{
+    for (int i = 0; i < spec->n_posts; i++)
+        if (spec->posts[i].kind == POST_ADD)
+            return true;
+    return false;
+}
+
+static bool fill_job(FastJob *job, const FastConvSpec *spec, const Sizes *sizes, const_dnnl_primitive_desc_t desc,
+                     FastPacks *packs)
+{
+    bool sums = spec->y_type == KERNEL_S32;
+    dnnl_memory_desc_t weight, bias;
+
+    if (!fast_worth_it(job, desc) ||
+        !fast_image(&job->edges[0].plain, sizes->rank, sizes->x, spec->x_type, spec->channels_last) ||
+        !fast_edge(job, desc, DNNL_ARG_SRC, false))
+        return false;
+    if (!fast_image(&job->edges[1].plain, sizes->rank, sizes->y, spec->y_type, spec->channels_last || sums) ||
+        !fast_edge(job, desc, DNNL_ARG_DST, true) ||
+        !plain_weight(&spec->window, spec->transposed, sizes, weight_type(spec), &weight) ||
+        !fast_pack(job, desc, &weight, spec->weight, packs))
+        return false;
+    if (spec->bias != NULL && (!fast_plain(&bias, 1, sizes->bias, bias_type(spec)) || !fast_bias(job, &bias, spec->bias)))
+        return false;
+    return fast_finish(job, desc);
+}
+
+static FastConv *make_conv(const FastConvSpec *spec, const Sizes *sizes, FastPacks *packs, bool any)
+{
+    dnnl_primitive_desc_t desc = describe(spec, sizes, any);
+
+    if (desc == NULL)
+        return NULL;
+    FastConv *conv = xcalloc(1, sizeof *conv);
+    bool good = fill_job(&conv->job, spec, sizes, desc, packs);
+    dnnl_primitive_desc_destroy(desc);
+    if (good)
+        return conv;
+    fast_conv_free(conv);
+    return NULL;
+}
+
 static bool is_empty(const Window *window)
 {
     return window->batch == 0 || window->channels_in == 0 || window->channels_out == 0 ||
            window_in_count(window) == 0 || window_out_count(window) == 0;
 }
 
-FastConv *fast_conv_new(const Window *window, bool transposed, KernelType x_type, const FastInt *integer,
-                        const void *weight, FastPacks *packs, const void *bias)
+/* oneDNN turns the int32 sum into float before it scales it, exact below 2^24. A greater one is lost only if it still
+ * counts: not when the scaled value is beyond 8 bits on the same side, bias or not. */
+static bool is_exact(const FastConvSpec *spec)
 {
-    Sizes sizes;
-    dnnl_memory_desc_t weight_desc, bias_desc;
+    enum { FLOAT_EXACT = 1 << 24, BEYOND = 512 };
+    const int32_t *bias = spec->bias;
 
-    if (fast_engine() == NULL || is_empty(window) || (integer != NULL && (transposed || !fast_integer_exact())))
-        return NULL;
-    measure(window, &sizes);
-    dnnl_primitive_desc_t desc = describe(transposed, x_type, integer, bias != NULL, &sizes);
-    if (desc == NULL)
-        return NULL;
-    FastConv *conv = xcalloc(1, sizeof *conv);
-    FastJob *job = &conv->job;
-    bool good =
-        fast_worth_it(job, desc) && fast_plain(&job->edges[0].plain, sizes.rank, sizes.x, x_type) &&
-        (integer != NULL ? fast_channels_last(&job->edges[1].plain, sizes.rank, sizes.y, KERNEL_S32)
-                         : fast_plain(&job->edges[1].plain, sizes.rank, sizes.y, KERNEL_FLOAT)) &&
-        fast_edge(job, desc, DNNL_ARG_SRC, false) && fast_edge(job, desc, DNNL_ARG_DST, true) &&
-        plain_weight(window, transposed, &sizes, integer != NULL ? KERNEL_S8 : KERNEL_FLOAT, &weight_desc) &&
-        fast_pack(job, desc, &weight_desc, weight, packs);
-    if (good && bias != NULL)
-        good = fast_plain(&bias_desc, 1, sizes.bias, KERNEL_FLOAT) && fast_bias(job, &bias_desc, bias);
-    good = good && fast_finish(job, desc);
-    dnnl_primitive_desc_destroy(desc);
-    if (!good) {
-        fast_conv_free(conv);
-        return NULL;
+    for (int64_t m = 0; m < spec->window.channels_out; m++) {
+        int64_t offset = bias == NULL ? 0 : llabs((int64_t)bias[m]);
+        float multiplier = spec->multiplier[spec->multipliers == 1 ? 0 : m];
+        if (offset >= FLOAT_EXACT || !((float)(FLOAT_EXACT - offset) * multiplier >= (float)BEYOND))
+            return false;
     }
+    return true;
+}
+
+FastConv *fast_conv_new(const FastConvSpec *spec, FastPacks *packs)
+{
+    bool integer = spec->x_type != KERNEL_FLOAT;
+    Sizes sizes;
+
+    if (fast_engine() == NULL || is_empty(&spec->window) || (integer && (spec->transposed || !fast_integer_exact())))
+        return NULL;
+    if (integer && spec->y_type != KERNEL_S32 && !is_exact(spec))
+        return NULL;
+    if (adds(spec) && !spec->channels_last)
+        return NULL; /* y must hold what is added in the primitive's own layout */
+    measure(&spec->window, &sizes);
+    FastConv *conv = make_conv(spec, &sizes, packs, false);
+    if (conv == NULL && !integer && !adds(spec))
+        conv = make_conv(spec, &sizes, packs, true);
     return conv;
 }
 

@@ -63,7 +63,7 @@ static dnnl_primitive_desc_t describe(const Sizes *sizes, PoolKind kind, const d
     return good ? desc : NULL;
 }
 
-FastPool *fast_pool_new(const Window *window, PoolKind kind, KernelType type)
+FastPool *fast_pool_new(const Window *window, PoolKind kind, KernelType type, bool channels_last)
 {
     Sizes sizes;
     dnnl_memory_desc_t x, y;
@@ -71,19 +71,19 @@ FastPool *fast_pool_new(const Window *window, PoolKind kind, KernelType type)
     if (fast_engine() == NULL || window->batch == 0 || window->channels_in == 0 || window_in_count(window) == 0 ||
         window_out_count(window) == 0 || !measure(window, kind, &sizes))
         return NULL;
-    bool (*layout)(dnnl_memory_desc_t *, int, const dnnl_dim_t *, KernelType) =
-        type == KERNEL_FLOAT ? fast_plain : fast_channels_last;
-    if (!layout(&x, sizes.rank, sizes.x, type) || !layout(&y, sizes.rank, sizes.y, type))
+    bool inner = channels_last || type != KERNEL_FLOAT;
+    if (!fast_image(&x, sizes.rank, sizes.x, type, inner) || !fast_image(&y, sizes.rank, sizes.y, type, inner))
         return NULL;
     dnnl_primitive_desc_t desc = describe(&sizes, kind, &x, &y);
     if (desc == NULL)
         return NULL;
     FastPool *pool = xcalloc(1, sizeof *pool);
     FastJob *job = &pool->job;
-    bool good = fast_worth_it(job, desc) && fast_plain(&job->edges[0].plain, sizes.rank, sizes.x, type) &&
-                fast_plain(&job->edges[1].plain, sizes.rank, sizes.y, type) &&
-                fast_edge(job, desc, DNNL_ARG_SRC, false) &&
-                fast_edge(job, desc, DNNL_ARG_DST, true) && fast_finish(job, desc);
+    bool good = fast_worth_it(job, desc) &&
+                fast_image(&job->edges[0].plain, sizes.rank, sizes.x, type, channels_last) &&
+                fast_image(&job->edges[1].plain, sizes.rank, sizes.y, type, channels_last) &&
+                fast_edge(job, desc, DNNL_ARG_SRC, false) && fast_edge(job, desc, DNNL_ARG_DST, true) &&
+                fast_finish(job, desc);
     dnnl_primitive_desc_destroy(desc);
     if (!good) {
         fast_pool_free(pool);

@@ -26,7 +26,10 @@ typedef struct GlobalPool {
     const void *x;
     void *y;
     int p;
+    int64_t channels; /* with the channels last */
 } GlobalPool;
+
+#define POOL_STRIP 64 /* channels summed at a time */
 
 /* y[i] = max(y[i], x[i * stride]) for each type. */
 #define DEFINE_MAX_RUN(name, ctype)                                                                                    \
@@ -272,18 +275,42 @@ static void global_max_plane(void *context, int64_t plane, int worker)
 
 void pool_global_average(Team *team, int64_t planes, int64_t n, const float *x, float *y)
 {
-    GlobalPool pool = {n, KERNEL_FLOAT, x, y, 0};
+    GlobalPool pool = {.n = n, .type = KERNEL_FLOAT, .x = x, .y = y};
     team_run(team, planes, global_sum_plane, &pool);
+}
+
+/* A strip of channels, all places. */
+static void global_sum_strip(void *context, int64_t item, int worker)
+{
+    const GlobalPool *pool = context;
+    int64_t strips = (pool->channels + POOL_STRIP - 1) / POOL_STRIP, first = item % strips * POOL_STRIP;
+    int64_t n = MIN(POOL_STRIP, pool->channels - first);
+    const float *x = (const float *)pool->x + item / strips * pool->n * pool->channels + first;
+    float *y = (float *)pool->y + item / strips * pool->channels + first;
+    double sums[POOL_STRIP] = {0};
+
+    (void)worker;
+    for (int64_t i = 0; i < pool->n; i++)
+        for (int64_t c = 0; c < n; c++)
+            sums[c] += (double)x[i * pool->channels + c];
+    for (int64_t c = 0; c < n; c++)
+        y[c] = (float)(sums[c] / (double)pool->n);
+}
+
+void pool_global_average_last(Team *team, int64_t outer, int64_t n, int64_t channels, const float *x, float *y)
+{
+    GlobalPool pool = {.n = n, .type = KERNEL_FLOAT, .x = x, .y = y, .channels = channels};
+    team_run(team, outer * ((channels + POOL_STRIP - 1) / POOL_STRIP), global_sum_strip, &pool);
 }
 
 void pool_global_max(Team *team, int64_t planes, int64_t n, KernelType type, const void *x, void *y)
 {
-    GlobalPool pool = {n, type, x, y, 0};
+    GlobalPool pool = {.n = n, .type = type, .x = x, .y = y};
     team_run(team, planes, global_max_plane, &pool);
 }
 
 void pool_global_lp(Team *team, int64_t planes, int64_t n, int p, const float *x, float *y)
 {
-    GlobalPool pool = {n, KERNEL_FLOAT, x, y, p};
+    GlobalPool pool = {.n = n, .type = KERNEL_FLOAT, .x = x, .y = y, .p = p};
     team_run(team, planes, global_sum_plane, &pool);
 }

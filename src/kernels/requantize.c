@@ -281,6 +281,7 @@ typedef struct GlobalAverage {
     int64_t n;
     float ratio;
     Scale8 x_scale, y_scale;
+    int64_t channels; /* with the channels last */
 } GlobalAverage;
 
 static void global_average_plane(void *context, int64_t plane, int worker)
@@ -294,8 +295,27 @@ static void global_average_plane(void *context, int64_t plane, int worker)
     store8(job->y, plane, round_clamped((float)sum * job->ratio, job->y_scale));
 }
 
-bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale,
-                            void *y)
+#define STRIP 64
+
+/* A strip of channels, all places. */
+CPU_CLONES static void global_average_strip(void *context, int64_t item, int worker)
+{
+    const GlobalAverage *job = context;
+    int64_t strips = (job->channels + STRIP - 1) / STRIP, first = item % strips * STRIP;
+    int64_t n = MIN(STRIP, job->channels - first), from = item / strips * job->n * job->channels + first;
+    int32_t sums[STRIP] = {0};
+
+    (void)worker;
+    for (int64_t i = 0; i < job->n; i++)
+        for (int64_t c = 0; c < n; c++)
+            sums[c] += load8(job->x_scale.type, job->x, from + i * job->channels + c);
+    for (int64_t c = 0; c < n; c++) {
+        int32_t sum = (int32_t)((uint32_t)sums[c] - (uint32_t)(job->x_scale.zero * (int32_t)job->n));
+        store8(job->y, item / strips * job->channels + first + c, round_clamped((float)sum * job->ratio, job->y_scale));
+    }
+}
+
+static bool global_average_job(const void *x, int64_t n, Scale8 x_scale, Scale8 y_scale, void *y, GlobalAverage *ret)
 {
     enum { GREATEST = 1 << 23 };
 
@@ -304,8 +324,30 @@ bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n
     float ratio = x_scale.scale / (y_scale.scale * (float)n);
     if (!(ratio >= 0x1p-32F && ratio < 256.0F))
         return false;
-    GlobalAverage job = {x, y, n, ratio, x_scale, y_scale};
+    *ret = (GlobalAverage){.x = x, .y = y, .n = n, .ratio = ratio, .x_scale = x_scale, .y_scale = y_scale};
+    return true;
+}
+
+bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale,
+                            void *y)
+{
+    GlobalAverage job;
+
+    if (!global_average_job(x, n, x_scale, y_scale, y, &job))
+        return false;
     team_run(team, planes, global_average_plane, &job);
+    return true;
+}
+
+bool qlinear_global_average_last(Team *team, const void *x, int64_t outer, int64_t n, int64_t channels, Scale8 x_scale,
+                                 Scale8 y_scale, void *y)
+{
+    GlobalAverage job;
+
+    if (!global_average_job(x, n, x_scale, y_scale, y, &job))
+        return false;
+    job.channels = channels;
+    team_run(team, outer * ((channels + STRIP - 1) / STRIP), global_average_strip, &job);
     return true;
 }
 

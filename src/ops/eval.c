@@ -117,6 +117,11 @@ static Status eval_widened(EvalCtx *ctx)
 
 Status eval_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims)
 {
+    return eval_output_over(ctx, i, -1, dtype, rank, dims);
+}
+
+Status eval_output_over(EvalCtx *ctx, int i, int input, DType dtype, int rank, const int64_t *dims)
+{
     Tensor tensor = {.dtype = dtype, .rank = rank};
     Status status = tensor_measure(dtype, rank, dims, &tensor.count, &tensor.bytes);
 
@@ -130,7 +135,9 @@ Status eval_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *di
         return eval_error(ctx, CODE_MODEL, "output %d is beyond the last", i);
     for (int k = 0; k < rank; k++)
         tensor.dims[k] = dims[k];
-    TRY(ctx->host->alloc(ctx->host, ctx, i, tensor.bytes, &tensor.data));
+    if (input < 0 || ctx->host->reuse == NULL ||
+        !ctx->host->reuse(ctx->host, ctx, i, input, tensor.bytes, &tensor.data))
+        TRY(ctx->host->alloc(ctx->host, ctx, i, tensor.bytes, &tensor.data));
     ctx->out[i] = tensor;
     return NULL;
 }

@@ -47,6 +47,39 @@ Status heavy_finish(EvalCtx *ctx, const FloatOutput *output)
     return NULL;
 }
 
+static void turn(EvalCtx *ctx, const Tensor *shape, bool to_last, const void *from, void *to)
+{
+    int64_t channels = shape->dims[1], places = count_of(shape->dims, 2, shape->rank);
+
+    turn_planes(ctx->team, (size_t)dtype_bits(shape->dtype) / 8, shape->dims[0], to_last ? channels : places,
+                to_last ? places : channels, from, to);
+}
+
+Status heavy_turn_in(EvalCtx *ctx, int i, const void **ret)
+{
+    void *data;
+
+    *ret = ctx->in[i]->data;
+    if (!ctx->channels_last)
+        return NULL;
+    TRY(eval_scratch(ctx, ctx->in[i]->bytes, &data));
+    turn(ctx, ctx->in[i], false, ctx->in[i]->data, data);
+    *ret = data;
+    return NULL;
+}
+
+Status heavy_turn_room(EvalCtx *ctx, void **ret)
+{
+    *ret = ctx->out[0].data;
+    return ctx->channels_last ? eval_scratch(ctx, ctx->out[0].bytes, ret) : NULL;
+}
+
+void heavy_turn_back(EvalCtx *ctx, const void *room)
+{
+    if (ctx->channels_last)
+        turn(ctx, &ctx->out[0], true, room, ctx->out[0].data);
+}
+
 int heavy_threads(const EvalCtx *ctx)
 {
     return ctx->team == NULL ? 1 : team_size(ctx->team);

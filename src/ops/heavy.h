@@ -51,6 +51,11 @@ typedef struct FloatOutput {
 MUST_USE Status heavy_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims, FloatOutput *ret);
 MUST_USE Status heavy_finish(EvalCtx *ctx, const FloatOutput *output);
 int heavy_threads(const EvalCtx *ctx);
+/* For kernels that know row-major images alone, when ctx->channels_last: input i turned into scratch; a place for output 0, which
+ * exists; and what was put there turned into the output. Otherwise these are the tensors themselves. */
+MUST_USE Status heavy_turn_in(EvalCtx *ctx, int i, const void **ret);
+MUST_USE Status heavy_turn_room(EvalCtx *ctx, void **ret);
+void heavy_turn_back(EvalCtx *ctx, const void *room);
 
 /* An object prepared for this node: from the cache when `constant`, else made for this run alone and *ret_owned. NULL
  * when make() gives none, which is remembered too. */

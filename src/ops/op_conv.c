@@ -273,66 +273,91 @@ static Status transposed_window(const EvalCtx *ctx, const Tensor *x, const Tenso
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 typedef struct Job {
-    Window window;
-    bool transposed;
-    const float *x, *weight, *bias;
+    FastConvSpec spec;
     FastPacks *packs; /* NULL: the weight or bias is not constant */
 } Job;
 
 static void *make_fast(const void *context)
 {
     const Job *job = context;
-    return fast_conv_new(&job->window, job->transposed, KERNEL_FLOAT, NULL, job->weight, job->packs, job->bias);
+    return fast_conv_new(&job->spec, job->packs);
 }
 
+/* What tells one primitive of this node from another. */
+typedef struct Key {
+    Window window;
+    bool channels_last;
+} Key;
+
 /* False: not done, run the reference. */
-static Status run_fast(EvalCtx *ctx, const Job *job, float *y, bool *ret_done)
+static Status run_fast(EvalCtx *ctx, const Job *job, const float *x, float *y, bool *ret_done)
 {
+    Key key;
     void *scratch;
     bool owned;
-    FastConv *conv = heavy_prepare(ctx, &job->window, sizeof job->window, job->packs != NULL, make_fast, job,
-                                   fast_conv_free, &owned);
 
+    memset(&key, 0, sizeof key);
+    key.window = job->spec.window;
+    key.channels_last = job->spec.channels_last;
+    FastConv *conv = heavy_prepare(ctx, &key, sizeof key, job->packs != NULL, make_fast, job, fast_conv_free, &owned);
     *ret_done = false;
     if (conv == NULL)
         return NULL;
     Status status = eval_scratch(ctx, fast_conv_scratch(conv), &scratch);
     if (status == NULL)
-        *ret_done = fast_conv_run(conv, heavy_threads(ctx), job->x, y, scratch);
+        *ret_done = fast_conv_run(conv, heavy_threads(ctx), x, y, scratch);
     if (owned)
         fast_conv_free(conv);
     return status;
+}
+
+static Status run_reference(EvalCtx *ctx, const FastConvSpec *spec, const float *x, float *y)
+{
+    const void *from = x;
+    void *to = y;
+
+    if (ctx->channels_last) {
+        TRY(heavy_turn_in(ctx, 0, &from));
+        TRY(heavy_turn_room(ctx, &to));
+    }
+    (spec->transposed ? conv_transpose_float : conv_float)(ctx->team, &spec->window, from, spec->weight, spec->bias, to);
+    heavy_turn_back(ctx, to);
+    return NULL;
 }
 
 static Status run_conv(EvalCtx *ctx, bool transposed, bool fast)
 {
     const Tensor *x = ctx->in[0], *weight = ctx->in[1], *bias = eval_in(ctx, 2);
     int64_t dims[TENSOR_MAX_RANK];
+    const float *x_data, *weight_data, *bias_data = NULL;
     FloatOutput y;
     bool done = false;
-    Job job = {.transposed = transposed};
+    Job job = {.spec = {.transposed = transposed, .channels_last = ctx->channels_last, .x_type = KERNEL_FLOAT,
+                        .y_type = KERNEL_FLOAT}};
 
     TRY(eval_require_same_dtype(ctx, 0, 1));
     TRY(eval_require_same_dtype(ctx, 0, 2));
     if (transposed)
-        TRY(transposed_window(ctx, x, weight, &job.window));
+        TRY(transposed_window(ctx, x, weight, &job.spec.window));
     else
-        TRY(conv_window(ctx, x, weight, &job.window));
-    if (bias != NULL && bias->count != job.window.channels_out)
+        TRY(conv_window(ctx, x, weight, &job.spec.window));
+    if (bias != NULL && bias->count != job.spec.window.channels_out)
         return eval_error(ctx, CODE_MODEL, "bias has %lld elements, expected %lld", (long long)bias->count,
-                          (long long)job.window.channels_out);
-    TRY(heavy_floats(ctx, 0, &job.x));
-    TRY(heavy_floats(ctx, 1, &job.weight));
+                          (long long)job.spec.window.channels_out);
+    TRY(heavy_floats(ctx, 0, &x_data));
+    TRY(heavy_floats(ctx, 1, &weight_data));
     if (bias != NULL)
-        TRY(heavy_floats(ctx, 2, &job.bias));
-    conv_output_dims(&job.window, dims);
+        TRY(heavy_floats(ctx, 2, &bias_data));
+    job.spec.weight = weight_data;
+    job.spec.bias = bias_data;
+    conv_output_dims(&job.spec.window, dims);
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, dims, &y));
     if (fast && eval_is_constant(ctx, 1) && (bias == NULL || eval_is_constant(ctx, 2)))
         job.packs = heavy_packs(ctx);
     if (fast)
-        TRY(run_fast(ctx, &job, y.data, &done));
+        TRY(run_fast(ctx, &job, x_data, y.data, &done));
     if (!done)
-        (transposed ? conv_transpose_float : conv_float)(ctx->team, &job.window, job.x, job.weight, job.bias, y.data);
+        TRY(run_reference(ctx, &job.spec, x_data, y.data));
     return heavy_finish(ctx, &y);
 }
 

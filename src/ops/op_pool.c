@@ -77,12 +77,13 @@ typedef struct PoolJob {
     Window window;
     PoolKind kind;
     KernelType type;
+    bool channels_last;
 } PoolJob;
 
 static void *make_fast(const void *context)
 {
     const PoolJob *job = context;
-    return fast_pool_new(&job->window, job->kind, job->type);
+    return fast_pool_new(&job->window, job->kind, job->type, job->channels_last);
 }
 
 static Status run_fast(EvalCtx *ctx, const Window *window, PoolKind kind, KernelType type, const void *x, void *y,
@@ -96,6 +97,7 @@ static Status run_fast(EvalCtx *ctx, const Window *window, PoolKind kind, Kernel
     job.window = *window;
     job.kind = kind;
     job.type = type;
+    job.channels_last = ctx->channels_last;
     FastPool *pool = heavy_prepare(ctx, &job, sizeof job, true, make_fast, &job, fast_pool_free, &owned);
     *ret_done = false;
     if (pool == NULL)
@@ -136,8 +138,14 @@ static Status run_max(EvalCtx *ctx, bool fast)
     }
     if (fast && indices == NULL)
         TRY(run_fast(ctx, &window, POOL_MAX, type, from, to, &done));
-    if (!done)
+    if (!done && ctx->channels_last) {
+        TRY(heavy_turn_in(ctx, 0, &from));
+        TRY(heavy_turn_room(ctx, &to));
+    }
+    if (!done) {
         pool_max(ctx->team, &window, type, from, to, indices, node_int(ctx->node, "storage_order", 0) == 1);
+        heavy_turn_back(ctx, to);
+    }
     return is_8_bit(x) ? NULL : heavy_finish(ctx, &output);
 }
 
@@ -174,8 +182,16 @@ static Status run_average(EvalCtx *ctx, bool fast)
     if (fast)
         TRY(run_fast(ctx, &window, with_pad ? POOL_AVERAGE_WITH_PAD : POOL_AVERAGE, KERNEL_FLOAT, floats, y.data,
                      &done));
-    if (!done)
-        pool_average(ctx->team, &window, with_pad, floats, y.data);
+    if (!done) {
+        const void *from = floats;
+        void *to = y.data;
+        if (ctx->channels_last) {
+            TRY(heavy_turn_in(ctx, 0, &from));
+            TRY(heavy_turn_room(ctx, &to));
+        }
+        pool_average(ctx->team, &window, with_pad, from, to);
+        heavy_turn_back(ctx, to);
+    }
     return heavy_finish(ctx, &y);
 }
 
@@ -249,7 +265,9 @@ static Status eval_global_float(EvalCtx *ctx, int p)
     TRY(global_sizes(ctx, x, dims, &planes, &n));
     TRY(heavy_floats(ctx, 0, &floats));
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, dims, &y));
-    if (p == 0)
+    if (p == 0 && ctx->channels_last)
+        pool_global_average_last(ctx->team, x->dims[0], n, x->dims[1], floats, y.data);
+    else if (p == 0)
         pool_global_average(ctx->team, planes, n, floats, y.data);
     else
         pool_global_lp(ctx->team, planes, n, p, floats, y.data);

@@ -6,6 +6,7 @@
  */
 #include "src/ops/heavy.h"
 
+#include <string.h>
 
 enum { Q_X, Q_X_SCALE, Q_X_ZERO, Q_W, Q_W_SCALE, Q_W_ZERO, Q_Y_SCALE, Q_Y_ZERO, Q_BIAS };
 
@@ -49,31 +50,83 @@ static bool all_constant(const EvalCtx *ctx)
     return true;
 }
 
+/* What tells one primitive of this node from another. */
+typedef struct Key {
+    Window window;
+    KernelType y_type;
+    bool channels_last;
+} Key;
+
+typedef struct FastJob {
+    FastConvSpec spec;
+    FastPacks *packs;
+} FastJob;
+
 static void *make_fast(const void *context)
 {
-    const QConv *conv = context;
-    FastInt integer = {conv->x_scale.zero};
-
-    return fast_conv_new(&conv->window, false, conv->x_scale.type, &integer, conv->weight, conv->packs, NULL);
+    const FastJob *job = context;
+    return fast_conv_new(&job->spec, job->packs);
 }
 
-/* Sums with the channels last into acc. */
-static Status run_fast(EvalCtx *ctx, const QConv *conv, void *acc, bool *ret_done)
+/* y_type 8 bits: the whole op into y; KERNEL_S32: sums with the channels last. */
+static Status run_fast(EvalCtx *ctx, const QConv *conv, KernelType y_type, void *y, bool *ret_done)
 {
+    FastJob job = {.spec = {.window = conv->window, .channels_last = ctx->channels_last, .x_type = conv->x_scale.type,
+                            .y_type = y_type, .x_zero = conv->x_scale.zero, .weight = conv->weight},
+                   .packs = conv->packs};
+    Key key;
     void *scratch;
     bool owned;
-    FastConv *fast = heavy_prepare(ctx, &conv->window, sizeof conv->window, conv->packs != NULL, make_fast, conv,
-                                   fast_conv_free, &owned);
 
+    if (y_type != KERNEL_S32) {
+        job.spec.y_zero = conv->y_scale.zero;
+        job.spec.multiplier = conv->multiplier;
+        job.spec.multipliers = conv->w.scales;
+        job.spec.bias = conv->bias;
+    }
+    memset(&key, 0, sizeof key);
+    key.window = conv->window;
+    key.y_type = y_type;
+    key.channels_last = ctx->channels_last;
+    FastConv *fast = heavy_prepare(ctx, &key, sizeof key, conv->packs != NULL, make_fast, &job, fast_conv_free, &owned);
     *ret_done = false;
     if (fast == NULL)
         return NULL;
     Status status = eval_scratch(ctx, fast_conv_scratch(fast), &scratch);
     if (status == NULL)
-        *ret_done = fast_conv_run(fast, heavy_threads(ctx), ctx->in[Q_X]->data, acc, scratch);
+        *ret_done = fast_conv_run(fast, heavy_threads(ctx), ctx->in[Q_X]->data, y, scratch);
     if (owned)
         fast_conv_free(fast);
     return status;
+}
+
+static void requantize_sums(EvalCtx *ctx, const QConv *conv, const void *acc)
+{
+    const Window *window = &conv->window;
+    int64_t places = window_out_count(window);
+
+    if (ctx->channels_last)
+        requantize(ctx->team, acc, window->batch * places, window->channels_out, 1, conv->multiplier, conv->w.scales,
+                   conv->bias, conv->y_scale, ctx->out[0].data);
+    else
+        requantize_channels_last(ctx->team, acc, window->batch, window->channels_out, places, conv->multiplier,
+                                 conv->w.scales, conv->bias, conv->y_scale, ctx->out[0].data);
+}
+
+static Status run_reference(EvalCtx *ctx, const QConv *conv, void *acc)
+{
+    const Window *window = &conv->window;
+    const void *x;
+    void *y;
+
+    TRY(heavy_turn_in(ctx, Q_X, &x));
+    TRY(heavy_turn_room(ctx, &y));
+    conv_int(ctx->team, window, conv->x_scale.type, x, conv->x_scale.zero, kernel_type(ctx->in[Q_W]->dtype),
+             conv->weight, conv->w.zero, conv->w.zeros, acc);
+    requantize(ctx->team, acc, window->batch, window->channels_out, window_out_count(window), conv->multiplier,
+               conv->w.scales, conv->bias, conv->y_scale, y);
+    heavy_turn_back(ctx, y);
+    return NULL;
 }
 
 static Status run_qconv(EvalCtx *ctx, bool try_fast)
@@ -85,25 +138,22 @@ static Status run_qconv(EvalCtx *ctx, bool try_fast)
     bool done = false;
 
     TRY(read_qconv(ctx, &conv));
-    const Window *window = &conv.window;
-    conv_output_dims(window, dims);
+    conv_output_dims(&conv.window, dims);
     TRY(eval_output(ctx, 0, ctx->in[Q_Y_ZERO]->dtype, ctx->in[Q_X]->rank, dims));
+    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8) {
+        conv.packs = all_constant(ctx) ? heavy_packs(ctx) : NULL;
+        TRY(run_fast(ctx, &conv, conv.y_scale.type, ctx->out[0].data, &done));
+    }
+    if (done)
+        return NULL;
     if (!size_mul((size_t)ctx->out[0].count, sizeof(int32_t), &bytes))
         return eval_error(ctx, CODE_MODEL, "the output is too large");
     TRY(eval_scratch(ctx, bytes, &acc));
-    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8) {
-        conv.packs = all_constant(ctx) ? heavy_packs(ctx) : NULL;
-        TRY(run_fast(ctx, &conv, acc, &done));
-    }
-    if (done) {
-        requantize_channels_last(ctx->team, acc, window->batch, window->channels_out, window_out_count(window),
-                                 conv.multiplier, conv.w.scales, conv.bias, conv.y_scale, ctx->out[0].data);
-        return NULL;
-    }
-    conv_int(ctx->team, window, conv.x_scale.type, ctx->in[Q_X]->data, conv.x_scale.zero,
-             kernel_type(ctx->in[Q_W]->dtype), conv.weight, conv.w.zero, conv.w.zeros, acc);
-    requantize(ctx->team, acc, window->batch, window->channels_out, window_out_count(window), conv.multiplier,
-               conv.w.scales, conv.bias, conv.y_scale, ctx->out[0].data);
+    if (try_fast && conv.w.all_zero && ctx->in[Q_W]->dtype == DT_INT8)
+        TRY(run_fast(ctx, &conv, KERNEL_S32, acc, &done));
+    if (!done)
+        return run_reference(ctx, &conv, acc);
+    requantize_sums(ctx, &conv, acc);
     return NULL;
 }
 

@@ -18,9 +18,17 @@ static Status read_scales(const EvalCtx *ctx, Scale8 *ret_from, Scale8 *ret_to)
     return read_scale8(ctx, 3, 4, ctx->in[0]->dtype, ret_to);
 }
 
-static Status run_global(EvalCtx *ctx, int64_t planes, int64_t n, Scale8 from, Scale8 to)
+static Status run_global(EvalCtx *ctx, int64_t n, Scale8 from, Scale8 to)
 {
-    if (planes > 0 && !qlinear_global_average(ctx->team, ctx->in[0]->data, planes, n, from, to, ctx->out[0].data))
+    const Tensor *x = ctx->in[0];
+    int64_t planes = x->dims[0] * x->dims[1];
+    bool good = planes == 0 ||
+                (ctx->channels_last
+                     ? qlinear_global_average_last(ctx->team, x->data, x->dims[0], n, x->dims[1], from, to,
+                                                   ctx->out[0].data)
+                     : qlinear_global_average(ctx->team, x->data, planes, n, from, to, ctx->out[0].data));
+
+    if (!good)
         return eval_error(ctx, CODE_UNSUPPORTED, "%lld elements with scales %g and %g are beyond what can be averaged",
                           (long long)n, (double)from.scale, (double)to.scale);
     return NULL;
@@ -39,7 +47,7 @@ static Status eval_global_average(EvalCtx *ctx)
     for (int d = 0; d < x->rank; d++)
         dims[d] = d < 2 ? x->dims[d] : 1;
     TRY(eval_output(ctx, 0, x->dtype, x->rank, dims));
-    return run_global(ctx, x->dims[0] * x->dims[1], count_of(x->dims, 2, x->rank), from, to);
+    return run_global(ctx, count_of(x->dims, 2, x->rank), from, to);
 }
 
 static bool covers_all(const Window *window)
@@ -68,7 +76,7 @@ static Status eval_average(EvalCtx *ctx)
     conv_output_dims(&window, dims);
     TRY(eval_output(ctx, 0, x->dtype, x->rank, dims));
     if (covers_all(&window))
-        return run_global(ctx, window.batch * window.channels_in, window_in_count(&window), from, to);
+        return run_global(ctx, window_in_count(&window), from, to);
     if (!size_mul(x->bytes, sizeof(float), &x_bytes) || !size_mul(ctx->out[0].bytes, sizeof(float), &y_bytes))
         return eval_error(ctx, CODE_MODEL, "the input is too large");
     TRY(eval_scratch(ctx, x_bytes, &real));

@@ -306,7 +306,7 @@ static void pick(const ResizeAxis *axis, int64_t outer, size_t inner, const char
 FAMILY_FLOATS(INTERPOLATE, 0)
 
 /* Elements of which any axis lies outside the input: tf_crop_and_resize. */
-static void extrapolate(const Resize *resize, Tensor *out)
+static void extrapolate(const Resize *resize, const int64_t *dims, Tensor *out)
 {
     int64_t index[TENSOR_MAX_RANK] = {0};
 
@@ -316,8 +316,17 @@ static void extrapolate(const Resize *resize, Tensor *out)
             outside = outside || (resize->axis[k].outside != NULL && resize->axis[k].outside[index[k]]);
         if (outside)
             tensor_set(out, i, (double)resize->extrapolation);
-        odometer_next(out->rank, out->dims, index);
+        odometer_next(out->rank, dims, index);
     }
+}
+
+/* The axes in the order of the memory. */
+static void turn_axes(Resize *resize)
+{
+    ResizeAxis channels = resize->axis[1];
+
+    memmove(&resize->axis[1], &resize->axis[2], (size_t)(resize->rank - 2) * sizeof channels);
+    resize->axis[resize->rank - 1] = channels;
 }
 
 static Status run_resize(EvalCtx *ctx, Resize *resize)
@@ -331,10 +340,13 @@ static Status run_resize(EvalCtx *ctx, Resize *resize)
     int left = 0;
 
     TRY(eval_element_bytes(ctx, 0, &bytes));
+    for (int i = 0; i < x->rank; i++)
+        out_dims[i] = resize->axis[i].out;
+    if (ctx->channels_last)
+        turn_axes(resize);
     for (int i = 0; i < x->rank; i++) {
         ResizeAxis *axis = &resize->axis[i];
         dims[i] = axis->in;
-        out_dims[i] = axis->out;
         axis->changes = axis->out != axis->in || axis->scale != 1 || resize->coords == COORD_TF_CROP;
         left += axis->changes;
         if (axis->changes && axis->in > 0)
@@ -372,7 +384,7 @@ static Status run_resize(EvalCtx *ctx, Resize *resize)
     for (int64_t i = 0; back && i < ctx->out[0].count; i++)
         tensor_set(&ctx->out[0], i, trunc((double)((const float *)from)[i]));
     if (resize->coords == COORD_TF_CROP)
-        extrapolate(resize, &ctx->out[0]);
+        extrapolate(resize, dims, &ctx->out[0]);
     return NULL;
 }
 

@@ -80,12 +80,17 @@ struct EvalCtx {
     Arena *scratch;             /* rewound after the node; small things. Big scratch: eval_scratch() */
     Team *team;                 /* threads that this run may use, or NULL */
     bool reference;             /* no fast implementations, please */
+    bool channels_last;         /* input 0 and output 0 lie N D1..Dk C in memory, their dims are N C D1..Dk as ever. Only for
+                                   the ops that src/exec/layout.c says know it */
     struct EvalHost *host;      /* the executor behind the functions below; never read by ops */
     const char *implementation; /* set by op_eval(): the name of what ran, for profiles */
 };
 
 /* The buffer of output i: sizes are checked, out[i] is filled, data is uninitialised. */
 MUST_USE Status eval_output(EvalCtx *ctx, int i, DType dtype, int rank, const int64_t *dims);
+/* The same for an op that reads element k of `input` before it writes element k of the output and never again: it may get the
+ * buffer of that input where nobody else reads it. */
+MUST_USE Status eval_output_over(EvalCtx *ctx, int i, int input, DType dtype, int rank, const int64_t *dims);
 /* Output i is the same bytes as `from` under another shape (Reshape, Squeeze, Identity): may share the buffer. */
 MUST_USE Status eval_output_alias(EvalCtx *ctx, int i, const Tensor *from, int rank, const int64_t *dims);
 /* Output i is a copy of `from`, which may be a sequence; is the sequence of these elements; is an empty optional. */
@@ -110,6 +115,7 @@ MUST_USE NEVER_NULL Status eval_error(const EvalCtx *ctx, Code code, const char 
 typedef struct EvalHost {
     Status (*alloc)(struct EvalHost *host, EvalCtx *ctx, int output, size_t bytes, void **ret);
     Status (*alias)(struct EvalHost *host, EvalCtx *ctx, int output, const Tensor *from, bool *ret_done);
+    bool (*reuse)(struct EvalHost *host, EvalCtx *ctx, int output, int input, size_t bytes, void **ret);
     Status (*scratch)(struct EvalHost *host, size_t bytes, void **ret);
     Status (*text)(struct EvalHost *host, size_t bytes, void **ret);
     void *(*cache_get)(struct EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes);
@@ -118,7 +124,7 @@ typedef struct EvalHost {
     bool (*is_constant)(struct EvalHost *host, const EvalCtx *ctx, int input);
     Status (*subgraph)(struct EvalHost *host, EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs,
                        Tensor *ret, int n_ret);
-} EvalHost; /* alloc is required; a NULL for the others means: never alias, malloc, no cache, not constant, unsupported */
+} EvalHost; /* alloc is required; a NULL for the others means: never alias or reuse, malloc, no cache, not constant, unsupported */
 
 /* A fast implementation of an op. */
 typedef struct OpImpl {

@@ -121,7 +121,9 @@ static void *room(int64_t n, size_t size)
 static void check_fast(const Window *window, bool transposed, const float *x, const float *weight, const float *bias,
                        const float *expected, int *ran)
 {
-    FastConv *conv = fast_conv_new(window, transposed, KERNEL_FLOAT, NULL, weight, NULL, bias);
+    FastConvSpec spec = {.window = *window, .transposed = transposed, .x_type = KERNEL_FLOAT, .y_type = KERNEL_FLOAT,
+                         .weight = weight, .bias = bias};
+    FastConv *conv = fast_conv_new(&spec, NULL);
     float *y = room(y_count(window), sizeof *y);
     void *scratch = NULL;
 
@@ -281,21 +283,61 @@ TEST(conv_of_an_empty_batch_is_empty)
     window.batch = 0;
     conv_float(NULL, &window, NULL, &weight, NULL, &untouched);
     CHECK(untouched == 7.0F);
-    CHECK(fast_conv_new(&window, false, KERNEL_FLOAT, NULL, &weight, NULL, NULL) == NULL);
+    FastConvSpec spec = {.window = window, .x_type = KERNEL_FLOAT, .y_type = KERNEL_FLOAT, .weight = &weight};
+    CHECK(fast_conv_new(&spec, NULL) == NULL);
+}
+
+static void turn(const Window *w, size_t bytes, int64_t channels, int64_t places, bool to_last, const void *x, void *y)
+{
+    turn_planes(NULL, bytes, w->batch, to_last ? channels : places, to_last ? places : channels, x, y);
+}
+
+/* The whole op in one primitive, in both layouts. Returns how many ran. */
+static int check_fused(const FastConvSpec *sums, const float *multiplier, int64_t multipliers, const int32_t *bias,
+                       Scale8 y_scale, const uint8_t *x, const uint8_t *expected)
+{
+    const Window *w = &sums->window;
+    int64_t nx = x_count(w), ny = y_count(w);
+    int ran = 0;
+
+    for (int last = 0; last < 2; last++) {
+        FastConvSpec spec = *sums;
+        spec.channels_last = last;
+        spec.y_type = y_scale.type;
+        spec.y_zero = y_scale.zero;
+        spec.multiplier = multiplier;
+        spec.multipliers = multipliers;
+        spec.bias = bias;
+        uint8_t *turned_x = room(nx, 1), *y = room(ny, 1), *turned_y = room(ny, 1);
+        void *scratch = NULL;
+        turn(w, 1, w->channels_in, window_in_count(w), true, x, turned_x);
+        FastConv *conv = fast_conv_new(&spec, NULL);
+        if (conv != NULL) {
+            CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
+            CHECK(fast_conv_run(conv, 1, last ? turned_x : x, y, scratch));
+            turn(w, 1, w->channels_out, window_out_count(w), false, y, turned_y);
+            CHECK(memcmp(last ? turned_y : y, expected, (size_t)ny) == 0);
+            ran++;
+        }
+        memory_free(scratch);
+        fast_conv_free(conv);
+        free(turned_x), free(y), free(turned_y);
+    }
+    return ran;
 }
 
 /* oneDNN's integer convolution, requantized by us: the very bytes of the reference. */
 TEST(onednn_int_conv_equals_the_reference)
 {
     Random random = {5};
-    int ran = 0;
+    int ran = 0, fused = 0;
 
     if (!fast_integer_exact()) {
         int8_t weight = 1;
         Window window;
         window_init(&window, 2);
-        FastInt integer = {0};
-        CHECK(fast_conv_new(&window, false, KERNEL_U8, &integer, &weight, NULL, NULL) == NULL);
+        FastConvSpec spec = {.window = window, .x_type = KERNEL_U8, .y_type = KERNEL_S32, .weight = &weight};
+        CHECK(fast_conv_new(&spec, NULL) == NULL);
         return;
     }
     for (int round = 0; round < 200; round++) {
@@ -324,8 +366,9 @@ TEST(onednn_int_conv_equals_the_reference)
         conv_int(NULL, &window, x_type, x, x_zero, KERNEL_S8, weight, &zero, 1, acc);
         requantize(NULL, acc, window.batch, m, window_out_count(&window), multiplier, multipliers, bias, y_scale,
                    expected);
-        FastInt integer = {x_zero};
-        FastConv *conv = fast_conv_new(&window, false, x_type, &integer, weight, NULL, NULL);
+        FastConvSpec spec = {.window = window, .x_type = x_type, .y_type = KERNEL_S32, .x_zero = x_zero, .weight = weight};
+        fused += check_fused(&spec, multiplier, multipliers, bias, y_scale, x, expected);
+        FastConv *conv = fast_conv_new(&spec, NULL);
         void *scratch = NULL;
         if (conv != NULL) {
             CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
@@ -340,6 +383,7 @@ TEST(onednn_int_conv_equals_the_reference)
         free(x), free(weight), free(expected), free(y), free(bias), free(acc), free(multiplier);
     }
     CHECK(ran > 50);
+    CHECK(fused > 50);
 }
 
 /* Two input sizes, one constant weight: both runs are right */
@@ -363,7 +407,8 @@ TEST(onednn_convs_of_two_sizes_share_packed_weights)
         random_floats(&random, x, n);
         conv_float(NULL, &window, x, weight, NULL, expected);
         size_t before = memory_in_use();
-        FastConv *conv = fast_conv_new(&window, false, KERNEL_FLOAT, NULL, weight, packs, NULL);
+        FastConvSpec spec = {.window = window, .x_type = KERNEL_FLOAT, .y_type = KERNEL_FLOAT, .weight = weight};
+        FastConv *conv = fast_conv_new(&spec, packs);
         if (round == 0)
             after_first = memory_in_use() - before;
         else if (after_first > 0)

@@ -155,7 +155,7 @@ TEST(onednn_pooling_agrees_with_the_reference)
             pool_max(NULL, &window, type, x, y, NULL, false);
         else
             pool_average(NULL, &window, kind == POOL_AVERAGE_WITH_PAD, x, y);
-        FastPool *pool = fast_pool_new(&window, kind, type);
+        FastPool *pool = fast_pool_new(&window, kind, type, false);
         void *scratch = NULL;
         if (pool != NULL) {
             CHECK_OK(memory_alloc(fast_pool_scratch(pool), &scratch));

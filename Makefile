@@ -44,7 +44,7 @@ $(BUILD)/unit-tests: $(TESTS:%.c=$(BUILD)/%.o) $(OBJECTS)
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What the ONNX Runtime tests see of our own program.
-$(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(OBJECTS)
+$(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(BUILD)/tests/simplify/large.o $(OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -170,6 +170,10 @@ QUANTIZE_SHARED ?= ../shared
 simplify-table: quantize
 	OPTIONS='$(OPTIONS)' sh tests/simplify/table.sh ./quantize $(QUANTIZE_SHARED)
 
+# Time and memory of simplify on generated graphs; NODES='10000 100000', valgrind=1 counts instructions.
+simplify-scaling: quantize $(BUILD)/probe
+	sh tests/simplify/scaling.sh ./quantize $(BUILD)/probe $(NODES)
+
 # ---- lint ----------------------------------------------------------------------------------------------------------------
 
 lint: deps-lint
@@ -179,4 +183,4 @@ clean:
 	rm -rf build quantize
 
 .PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench bench-models \
-        bench-observe methods-table
+        bench-observe methods-table simplify-scaling

@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_CHAIN 32
+#define MAX_CHAIN 32 /* steps composed at once; of a longer chain the result is composed with the next */
 #define MAX_ELEMENTS (1 << 16)
 #define LARGE_SHIFT 4096.0
 #define MAX_CANCEL 16.0 /* a sum may be so many times smaller than a large part of it */
@@ -201,11 +201,11 @@ static Status add_node(PassContext *context, Node *end, const char *op_type, con
     return NULL;
 }
 
-static Status visit(PassContext *context, Node *node)
+/* Shortens the chain that ends in `node` by up to MAX_CHAIN steps; *ret_end is its end then, NULL when nothing was done. */
+static Status shorten(PassContext *context, Node *node, Node **ret_end)
 {
     Step step;
-    if (!read_step(node, &step) || goes_on(node))
-        return NULL;
+    *ret_end = NULL;
     ArenaMark mark = arena_mark(context->scratch);
     Chain chain = {.scale = factor_new(context->scratch, 1), .shift = factor_new(context->scratch, 0)}, best = {0};
     for (Node *at = node; at != NULL && chain.length < MAX_CHAIN && read_step(at, &step);) {
@@ -228,9 +228,18 @@ static Status visit(PassContext *context, Node *node)
         if (status == NULL)
             status = pass_replace_node(node, value);
         ++*context->changes;
+        *ret_end = value->producer;
     }
     arena_rewind(context->scratch, mark);
     return status;
+}
+
+static Status visit(PassContext *context, Node *node)
+{
+    Step step;
+    while (node != NULL && read_step(node, &step) && !goes_on(node))
+        TRY(shorten(context, node, &node));
+    return NULL;
 }
 
 static Status run(PassContext *context)

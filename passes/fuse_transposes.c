@@ -30,22 +30,27 @@ static bool read_permutation(const Node *node, int *ret_rank, int64_t *ret)
     return true;
 }
 
-static Status visit(PassContext *context, Node *node)
+bool pass_join_transposes(Node *node)
 {
     int64_t first[TENSOR_MAX_RANK], second[TENSOR_MAX_RANK], joined[TENSOR_MAX_RANK];
     int first_rank, rank;
     if (!node_is(node, "Transpose") || node_in(node, 0) == NULL || node->in[0]->producer == NULL)
-        return NULL;
+        return false;
     Node *before = node->in[0]->producer;
     if (!node_is(before, "Transpose") || node_in(before, 0) == NULL || !read_permutation(before, &first_rank, first) ||
         !read_permutation(node, &rank, second) || first_rank != rank)
-        return NULL;
+        return false;
     for (int i = 0; i < rank; i++)
         joined[i] = first[second[i]];
     node_set_ints(node, "perm", joined, rank);
     node_set_input(node, 0, before->in[0]);
     pass_remove_dead(before);
-    ++*context->changes;
+    return true;
+}
+
+static Status visit(PassContext *context, Node *node)
+{
+    *context->changes += pass_join_transposes(node);
     return NULL;
 }
 

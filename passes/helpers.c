@@ -204,6 +204,7 @@ static Status visit_graph(PassContext *context, Graph *graph, Status (*visit)(Pa
             for (int64_t j = 0; j < n; j++)
                 TRY(visit_graph(context, inner[j], visit));
         }
+        context->model->steps++;
         TRY(visit(context, node));
     }
     return NULL;

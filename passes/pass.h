@@ -86,6 +86,8 @@ Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const 
 MUST_USE Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node));
 /* The axes of a reduction, from its attribute or constant input, in 0..rank-1; false when they are not known. */
 bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK]);
+/* fuse_transposes.c: a Transpose behind a Transpose takes over its permutation and reads past it. */
+bool pass_join_transposes(Node *node);
 bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
 
 /* Input i becomes the initializer `tensor` (in the model's arena): in place when nobody else reads the one that stands there,

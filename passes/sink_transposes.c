@@ -7,7 +7,7 @@
  *     x: Nx36x1x8 -> Transpose [0, 2, 3, 1] -> Reshape Nx8x36x1       ->      x -> Transpose [0, 3, 1, 2]
  *
  * The last one holds because only axes of size 1 change their place. A Transpose with several readers stays where it
- * is. One sweep takes a Transpose past a whole chain.
+ * is. One sweep takes a Transpose past a whole chain, and joins it with those it meets on the way.
  */
 #include "passes/pass.h"
 
@@ -249,8 +249,10 @@ static Status visit(PassContext *context, Node *node)
 {
     if (node->domain[0] != '\0' || node->n_out != 1 || node->out[0] == NULL)
         return NULL;
-    if (node_is(node, "Transpose"))
+    if (node_is(node, "Transpose")) {
+        *context->changes += pass_join_transposes(node);
         return join_reshape(context, node);
+    }
     if (node_is(node, "Reshape"))
         return pass_reshape(context, node);
     if (node_is(node, "Concat"))

@@ -12,10 +12,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT 16
 #define BLOCK_FIRST ((size_t)8 << 10)
-#define BLOCK_LAST ((size_t)1 << 20)
+#define BLOCK_LAST HUGE_PAGE
+/* Blocks of this size and more are mapped in multiples of it, for the system to back with large pages: a graph of 100,000 nodes
+ * is walked many times, and with small pages each step would be a miss of the address cache too. */
+#define HUGE_PAGE ((size_t)2 << 20)
+#define SPARE_MOST (4 * HUGE_PAGE)
 
 typedef struct Block {
     struct Block *below;
@@ -36,12 +41,39 @@ struct Arena {
     Release *releases;
 };
 
+static bool block_is_mapped(const Block *block)
+{
+    return sizeof(Block) + block->size >= HUGE_PAGE;
+}
+
 static void block_free(Block *block)
 {
     if (block == NULL)
         return;
     unpoison_bytes(block->data, block->size);
-    free(block);
+    if (block_is_mapped(block))
+        munmap(block, sizeof(Block) + block->size);
+    else
+        free(block);
+}
+
+/* A zeroed block of `bytes`, a multiple of HUGE_PAGE, aligned to it: more is mapped, and what lies around given back. */
+static Block *block_map(size_t bytes)
+{
+    size_t wide = 0;
+    void *mapped = MAP_FAILED;
+    if (size_add(bytes, HUGE_PAGE, &wide))
+        mapped = mmap(NULL, wide, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        xcalloc(SIZE_MAX, 1); /* ends the process */
+    char *start = mapped;
+    size_t before = (HUGE_PAGE - (uintptr_t)start % HUGE_PAGE) % HUGE_PAGE;
+    if (before > 0)
+        munmap(start, before);
+    if (wide - before > bytes)
+        munmap(start + before + bytes, wide - before - bytes);
+    madvise(start + before, bytes, MADV_HUGEPAGE); /* a wish: without it all works as well */
+    return (Block *)(void *)(start + before);
 }
 
 static void block_push(Arena *arena, size_t need)
@@ -53,8 +85,13 @@ static void block_push(Arena *arena, size_t need)
         size_t size = MAX(need, arena->next_size), bytes = SIZE_MAX;
         if (!size_add(sizeof(Block), size, &bytes))
             bytes = SIZE_MAX; /* xcalloc ends the process */
-        block = xcalloc(bytes, 1);
-        block->size = size;
+        if (bytes >= HUGE_PAGE && size_add(bytes, HUGE_PAGE - 1, &bytes)) {
+            bytes -= bytes % HUGE_PAGE;
+            block = block_map(bytes);
+        } else {
+            block = xcalloc(bytes, 1);
+        }
+        block->size = size = bytes - sizeof(Block);
         poison_bytes(block->data, size);
         arena->next_size = MIN(arena->next_size * 2, BLOCK_LAST);
     }
@@ -66,7 +103,7 @@ static void block_pop(Arena *arena)
 {
     Block *block = arena->top;
     arena->top = block->below;
-    if (block->size > BLOCK_LAST || (arena->spare != NULL && arena->spare->size >= block->size)) {
+    if (block->size > SPARE_MOST || (arena->spare != NULL && arena->spare->size >= block->size)) {
         block_free(block);
         return;
     }
@@ -178,6 +215,14 @@ void arena_rewind(Arena *arena, ArenaMark mark)
     assert(mark.used <= block->used);
     poison_bytes(block->data + mark.used, block->used - mark.used);
     block->used = mark.used;
+}
+
+size_t arena_bytes(const Arena *arena)
+{
+    size_t bytes = 0;
+    for (const Block *block = arena->top; block != NULL; block = block->below)
+        bytes += block->used;
+    return bytes;
 }
 
 void arena_on_free(Arena *arena, void (*release)(void *object), void *object)

@@ -108,6 +108,7 @@ char *arena_strndup(Arena *arena, const char *s, size_t n);
 char *arena_printf(Arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 ArenaMark arena_mark(Arena *arena);
 void arena_rewind(Arena *arena, ArenaMark mark);
+size_t arena_bytes(const Arena *arena); /* handed out */
 /* `release(object)` runs when the arena is freed (last registered first): mappings, library handles, big tensors.
  * Not affected by a rewind. */
 void arena_on_free(Arena *arena, void (*release)(void *object), void *object);

@@ -52,6 +52,7 @@ static void use_add(Value *value, Node *node, int input)
     node->in[input] = value;
     node->in_slot[input] = value->n_uses;
     value->uses[value->n_uses++] = (Use){node, input};
+    node->graph->model->steps++;
 }
 
 static void use_remove(Node *node, int input)
@@ -64,6 +65,7 @@ static void use_remove(Node *node, int input)
     value->uses[slot] = moved;
     moved.node->in_slot[moved.input] = slot;
     node->in[input] = NULL;
+    node->graph->model->steps++;
 }
 
 void node_set_input(Node *node, int i, Value *value)

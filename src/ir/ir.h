@@ -311,6 +311,7 @@ struct Model {
     Map *words;            /* operator types and domains in use, one copy of each */
     Map *names;            /* name in use -> Value* (NULL: reserved); of sibling graphs' equal names the first one */
     uint32_t next_fresh;
+    uint64_t steps;        /* uses linked and unlinked, nodes inferred and visited by passes: tests count what is linear */
     const void *origin;    /* ModelProto (onnx only), or NULL */
 };
 

@@ -286,6 +286,7 @@ Status ops_infer_node(Node *node)
 
     if (node->def == NULL || node->def->infer == NULL)
         return NULL;
+    node->graph->model->steps++;
     if ((size_t)node->n_out > COUNT_OF(few))
         declared = xcalloc((size_t)node->n_out, sizeof *declared);
     for (int i = 0; i < node->n_out; i++) {

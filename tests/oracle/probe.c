@@ -4,6 +4,7 @@
  *     probe expose MODEL OUT                   every quantized value becomes a graph output too
  *     probe nodewise MODEL FOLDER INPUT.npy... our executor against FOLDER/K.npy (line K of FOLDER/names.txt names it)
  *     probe weighted MODEL                     which heavy ops of a graph run on float weights
+ *     probe large KIND NODES OUT               a generated graph of tests/simplify/large.c; without words: the kinds
  *
  * nodewise feeds every step the runtime's data: a value is compared when it is complete and then overwritten, so that a
  * difference is that of one step and never what earlier ones left behind.
@@ -14,6 +15,7 @@
 #include "src/exec/exec.h"
 #include "src/onnx/onnx.h"
 #include "src/ops/ops.h"
+#include "tests/simplify/large.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -281,6 +283,28 @@ static Status list_weighted(const char *path)
     return NULL;
 }
 
+/* ---- large ------------------------------------------------------------------------------------------------------- */
+
+static Status write_large(const char *name, const char *nodes, const char *out)
+{
+    const LargeKind *kind = large_kinds;
+    while (kind->name != NULL && strcmp(kind->name, name) != 0)
+        kind++;
+    if (kind->name == NULL)
+        return status_new(CODE_USAGE, "no kind of graph '%s'", name);
+    Model *model = large_model(kind, (int)strtol(nodes, NULL, 10));
+    Status status = onnx_save(model, out, EXTERNAL_AUTO, NULL);
+    model_free(model);
+    return status;
+}
+
+static Status list_large(void)
+{
+    for (const LargeKind *kind = large_kinds; kind->name != NULL; kind++)
+        printf("%s\n", kind->name);
+    return NULL;
+}
+
 static Status dispatch(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
@@ -292,8 +316,12 @@ static Status dispatch(int argc, char **argv)
         return nodewise(argv[2], argv[3], argc - 4, argv + 4);
     if (strcmp(command, "weighted") == 0 && argc == 3)
         return list_weighted(argv[2]);
+    if (strcmp(command, "large") == 0 && argc == 5)
+        return write_large(argv[2], argv[3], argv[4]);
+    if (strcmp(command, "large") == 0 && argc == 2)
+        return list_large();
     return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise MODEL FOLDER INPUT.npy..., "
-                                  "probe weighted MODEL");
+                                  "probe weighted MODEL, probe large [KIND NODES OUT]");
 }
 
 int main(int argc, char **argv)

@@ -116,6 +116,7 @@ typedef struct DatasetOptions {
     int64_t max_samples;   /* 0 = all; else that many, evenly spread over the sorted list */
     bool draw;             /* drawn at random from `seed` instead of evenly spread */
     int64_t seed;
+    bool in_order;         /* states go from sample to sample: whole recordings are kept, not single windows */
     int64_t shard, shards; /* 0 or 1-based: sample k of all belongs to shard k % shards + 1 */
     const InputSource *sources;
     int n_sources;

@@ -151,19 +151,45 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* Keeps max_samples of them in their order: evenly spread, sample i of n' is i * n / n'; or drawn, each set alike
- * (Knuth's selection sampling). */
+/* Takes `most` of so many in their order: evenly spread, number i of n' is i * n / n'; or drawn, each set alike (Knuth's
+ * selection sampling). */
+typedef struct Draw {
+    uint64_t of, most, seen, taken, state;
+    bool random;
+} Draw;
+
+static bool draw_next(Draw *draw)
+{
+    uint64_t i = draw->seen++;
+    if (draw->taken >= draw->most)
+        return false;
+    bool take = draw->random ? next_random(&draw->state) % (draw->of - i) < draw->most - draw->taken
+                             : i == draw->taken * draw->of / draw->most;
+    draw->taken += take;
+    return take;
+}
+
+/* With states from sample to sample what is drawn are recordings, each from its first window on. */
 static void thin_out(Dataset *dataset)
 {
     uint64_t most = dataset->options.max_samples > 0 ? (uint64_t)dataset->options.max_samples : UINT64_MAX;
-    uint64_t n = dataset->n_samples, kept = 0, state = (uint64_t)dataset->options.seed;
+    uint64_t n = dataset->n_samples, kept = 0, runs = 0;
     if (most >= n)
         return;
+    bool *starts = xcalloc(n, sizeof starts[0]); /* of a run: told before samples move */
+    for (uint64_t i = 0; i < n; i++) {
+        starts[i] = !dataset->options.in_order || !dataset_continues(dataset, (int64_t)i);
+        runs += starts[i];
+    }
+    uint64_t wanted = MAX((most * runs + n - 1) / n, (uint64_t)1);
+    Draw draw = {.of = runs, .most = wanted, .state = (uint64_t)dataset->options.seed, .random = dataset->options.draw};
+    bool take = false;
     for (uint64_t i = 0; i < n && kept < most; i++) {
-        bool take = dataset->options.draw ? next_random(&state) % (n - i) < most - kept : i == kept * n / most;
+        take = starts[i] ? draw_next(&draw) : take;
         if (take)
             dataset->samples[kept++] = dataset->samples[i];
     }
+    free(starts);
     dataset->n_samples = kept;
 }
 

@@ -32,10 +32,10 @@ typedef struct Options {
     /* output */
     const char *output, *report, *target, *external_data, *depfile;
     /* data */
-    const char *calib, *data, *eval, *labels, *input, *save_inputs;
+    const char *calib, *data, *eval, *labels, *save_inputs;
     int64_t samples;
     int64_t seed; /* -1: not given */
-    Texts inputs; /* NAME=DIR */
+    Texts inputs; /* NAME=DIR; of `run` also a PATH for all */
     Texts states; /* IN or IN=OUT */
     /* recordings */
     const char *features, *channel, *rest;
@@ -135,6 +135,8 @@ MUST_USE Status setup_preprocess(const Options *options, const Model *model, Are
 /* Opens `path` for the inputs of `plan`. */
 MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
                               int64_t max_samples, Dataset **ret);
+/* What among several --input is no NAME=DIR with the name of an input: the PATH for all (NULL: none is); takes it out. */
+MUST_USE Status setup_input_path(const Plan *plan, Texts *inputs, const char **ret);
 /* The links of --state IN=OUT, by places in the plan; ret_links[TEXTS_MAX]. */
 MUST_USE Status setup_states(const Options *options, const Plan *plan, StateLink *ret_links, int *ret_n);
 MUST_USE Status setup_method(const Options *options, RangeRule *ret);

@@ -59,7 +59,7 @@ static Status complete_shapes(const Options *options, const Plan *plan, Arena *a
                               (long long)shape.dims[0].size, (long long)options->batch);
         if (!dim_is_known(shape.dims[0]))
             shape.dims[0] = dim_known(options->batch > 0 ? options->batch : 1);
-        if (!shape_is_known(&shape) && options->input == NULL)
+        if (!shape_is_known(&shape) && options->inputs.n == 0)
             return status_new(CODE_USAGE, "input '%s' has sizes that the model leaves open (%s); give them with --shape %s=...",
                               input->name, shape_text(arena, &input->type.shape), input->name);
         if (shape_is_known(&shape))
@@ -95,9 +95,12 @@ static Status load_samples(Bench *bench, const Dataset *dataset)
 static Status open_samples(Bench *bench, Arena *arena)
 {
     Options options = *bench->options;
-    const char *path = options.input == NULL ? DATASET_RANDOM : options.input, *source;
+    const char *path, *source;
     Preprocess preprocess;
     Dataset *dataset = NULL;
+    TRY(setup_input_path(bench->plan, &options.inputs, &path));
+    if (path == NULL && options.inputs.n == 0)
+        path = DATASET_RANDOM;
     TRY(complete_shapes(&options, bench->plan, arena, &options.shape));
     TRY(setup_preprocess(&options, bench->model, arena, &preprocess, &source));
     TRY(setup_dataset(&options, bench->plan, &preprocess, path, options.samples > 0 ? options.samples : 1, &dataset));

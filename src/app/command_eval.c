@@ -80,7 +80,7 @@ static Status run_sides(const Options *options, const char *second, int *ret_exi
         list_tables(options);
         return NULL;
     }
-    if (options->data == NULL)
+    if (options->data == NULL && options->inputs.n == 0)
         return status_new(CODE_USAGE, "no data; give a folder with --data DIR");
     Side sides[2] = {{0}, {0}};
     Evaluation evaluation = {0};

@@ -24,10 +24,10 @@ static char *file_name(Arena *arena, const char *folder, const char *sample, con
 }
 
 /* The part of a sample's path below the folder that was given. */
-static const char *sample_name(const Options *options, const char *file)
+static const char *sample_name(const char *folder, const char *file)
 {
-    size_t length = strlen(options->input);
-    if (strncmp(file, options->input, length) != 0 || file[length] == '\0')
+    size_t length = folder == NULL ? 0 : strlen(folder);
+    if (length == 0 || strncmp(file, folder, length) != 0 || file[length] == '\0')
         return path_base(file);
     return file + length + strspn(file + length, "/");
 }
@@ -84,7 +84,8 @@ static Status run_sample(const Options *options, const Plan *plan, const char *s
     return NULL;
 }
 
-static Status run_samples(const Options *options, const Plan *plan, const Dataset *dataset, Runner *runner)
+static Status run_samples(const Options *options, const char *folder, const Plan *plan, const Dataset *dataset,
+                          Runner *runner)
 {
     Tensor *inputs = xcalloc((size_t)MAX(plan_n_inputs(plan), 1), sizeof inputs[0]);
     Tensor *outputs = xcalloc((size_t)MAX(plan_n_outputs(plan), 1), sizeof outputs[0]);
@@ -106,7 +107,7 @@ static Status run_samples(const Options *options, const Plan *plan, const Datase
         if (status != NULL)
             break;
         const Tensor *fed = states_feed(states, dataset_continues(dataset, s), inputs);
-        status = run_sample(options, plan, sample_name(options, file), runner, fed, outputs);
+        status = run_sample(options, plan, sample_name(folder, file), runner, fed, outputs);
         if (status == NULL)
             status = states_keep(states, outputs);
         for (int i = 0; i < plan_n_inputs(plan); i++)
@@ -135,17 +136,20 @@ static Status run_model(const Options *options, const Model *model)
     Plan *plan = NULL;
     Dataset *dataset = NULL;
     Preprocess preprocess;
-    const char *source = "";
+    const char *source = "", *path = NULL;
+    Options own = *options; /* without the path among its inputs */
     Status status = setup_plan(options, model, &plan);
+    if (status == NULL)
+        status = setup_input_path(plan, &own.inputs, &path);
     if (status == NULL)
         status = setup_preprocess(options, model, arena, &preprocess, &source);
     if (status == NULL)
-        status = setup_dataset(options, plan, &preprocess, options->input, options->samples, &dataset);
+        status = setup_dataset(&own, plan, &preprocess, path, options->samples, &dataset);
     if (status == NULL) {
         console_note(options, "data: %lld samples (%s), %s [%s]", (long long)dataset_count(dataset),
                      dataset_reader(dataset), dataset_describe(dataset), source);
         Runner *runner = runner_new(plan, team);
-        status = run_samples(options, plan, dataset, runner);
+        status = run_samples(&own, path, plan, dataset, runner);
         runner_free(runner);
     }
     dataset_free(dataset);
@@ -162,7 +166,7 @@ Status command_run(const Options *options, int *ret_exit)
         list_tables(options);
         return NULL;
     }
-    if (options->input == NULL)
+    if (options->inputs.n == 0)
         return status_new(CODE_USAGE, "no input; give a file or a folder with --input PATH");
     TRY(make_folder(options->output));
     TRY(make_folder(options->save_inputs));

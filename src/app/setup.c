@@ -223,6 +223,7 @@ static Status read_sources(const Options *options, Arena *arena, DatasetOptions 
         const char *output;
         if (!split_at_equals(arena, options->states.items[i], &zeros[i], &output) && output != NULL)
             return status_new(CODE_USAGE, "option '--state' takes IN or IN=OUT, not '%s'", options->states.items[i]);
+        ret->in_order = ret->in_order || output != NULL;
     }
     ret->sources = sources;
     ret->n_sources = options->inputs.n;
@@ -276,6 +277,27 @@ static int find_value(const char *name, const Plan *plan, int n, const Value *(*
         if (strcmp(value(plan, i)->name, name) == 0)
             return i;
     return -1;
+}
+
+Status setup_input_path(const Plan *plan, Texts *inputs, const char **ret)
+{
+    Arena *arena = arena_new();
+    const char *path = NULL, *name, *rest;
+    Status status = NULL;
+    int kept = 0;
+    for (int i = 0; i < inputs->n && status == NULL; i++) {
+        const char *item = inputs->items[i];
+        if (split_at_equals(arena, item, &name, &rest) && find_value(name, plan, plan_n_inputs(plan), plan_input) >= 0)
+            inputs->items[kept++] = item;
+        else if (path != NULL)
+            status = status_new(CODE_USAGE, "option '--input': two folders for all inputs, '%s' and '%s'", path, item);
+        else
+            path = item;
+    }
+    arena_free(arena);
+    inputs->n = kept;
+    *ret = path;
+    return status;
 }
 
 Status setup_states(const Options *options, const Plan *plan, StateLink *ret_links, int *ret_n)

@@ -148,3 +148,31 @@ TEST(what_is_no_recording_is_skipped_with_the_reason)
     }
     dataset_free(dataset);
 }
+
+/* Four recordings of 4, 1, 4 and 4 windows. */
+TEST(states_take_recordings_from_their_first_window_on)
+{
+    static const int lengths[] = {400, 100, 400, 400};
+    static const char *const files[] = {"a.wav", "b.wav", "c.wav", "d.wav"};
+    for (size_t i = 0; i < COUNT_OF(files); i++)
+        put_tone(in("runs", files[i]), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, lengths[i], 100);
+    Value input = {.name = "x", .type = {.kind = TYPE_TENSOR, .dtype = DT_FLOAT, .shape = {.rank = 2}}};
+    input.type.shape.dims[0] = DIM_UNKNOWN;
+    input.type.shape.dims[1] = dim_known(100);
+    for (int random = 0; random < 2; random++) {
+        DatasetOptions options = {.preprocess = preprocess_default(), .max_samples = 5, .in_order = true, .draw = random,
+                                  .seed = 3};
+        Dataset *dataset = NULL;
+        if (!CHECK_OK(dataset_open(in("runs", ""), (const Value *[]){&input}, 1, &options, &dataset)))
+            continue;
+        CHECK_INT(dataset_count(dataset), 5);
+        int starts = 0;
+        for (int64_t i = 0; i < dataset_count(dataset); i++) {
+            bool first = strchr(dataset_file(dataset, i), '#') == NULL;
+            CHECK(first == !dataset_continues(dataset, i));
+            starts += first;
+        }
+        CHECK_INT(starts, 2);
+        dataset_free(dataset);
+    }
+}

@@ -167,6 +167,15 @@ methods-table: quantize
 # Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
 QUANTIZE_SHARED ?= ../shared
 
+# Our resized photos beside Pillow's, which makes the golden data on the spot.
+PHOTOS   ?= $(QUANTIZE_SHARED)/data/imagenet/calib
+
+.PHONY: parity
+parity: deps
+	@sh tests/install-packages.sh python3-pil python3-numpy
+	@$(MAKE) --no-print-directory quantize
+	/usr/bin/python3 tests/calib/parity.py ./quantize $(PHOTOS)
+
 simplify-table: quantize
 	OPTIONS='$(OPTIONS)' sh tests/simplify/table.sh ./quantize $(QUANTIZE_SHARED)
 

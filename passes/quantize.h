@@ -62,6 +62,8 @@ const WatchLevel *quant_watch_levels(const Model *model, const Target *target, A
 
 QuantPlan *quant_plan_new(const Model *model);
 void quant_plan_free(QuantPlan *plan); /* NULL is fine */
+/* quantize_spectra.c: by node id, the weighted nodes that make a spectrogram in front of a Log; lives in scratch. */
+bool *quantize_find_spectra(const Model *model, Arena *scratch);
 NodeFate quant_fate(const QuantPlan *plan, const Node *node); /* FATE_FLOAT for nodes made since */
 ValueDecision *quant_value_decision(const QuantPlan *plan, const Value *value); /* NULL for values made since */
 

@@ -339,8 +339,13 @@ static Status run(PassContext *context)
         .leads = arena_array(context->scratch, context->model->n_ids, sizeof(bool)),
         .candidate = arena_array(context->scratch, context->model->n_node_ids, sizeof(bool)),
     };
-    for (const Node *node = graph->first; node != NULL; node = node->next)
-        decider.candidate[node->id] = node->n_out > 0 && node->out[0] != NULL && can_run(&decider, node);
+    const bool *spectra = quantize_find_spectra(context->model, context->scratch);
+    for (const Node *node = graph->first; node != NULL; node = node->next) {
+        bool can = node->n_out > 0 && node->out[0] != NULL && can_run(&decider, node);
+        if (can && spectra[node->id])
+            can = reject(&decider, node, "its result goes into a logarithm of powers, where 8 bits hold no small numbers");
+        decider.candidate[node->id] = can;
+    }
     mark_leading(&decider, graph);
     for (const Node *node = graph->first; node != NULL; node = node->next)
         decide_node(&decider, node);

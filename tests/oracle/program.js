@@ -4,6 +4,7 @@
 const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
+const zlib = require('zlib');
 const npy = require('./npy');
 
 const ROOT = path.resolve(__dirname, '../..');
@@ -61,4 +62,28 @@ function dataFolder(root, data, work) {
     return folder;
 }
 
-module.exports = { ROOT, quantize, probe, freshFolder, fileName, samplesIn, readTensors, readLabels, dataFolder };
+// The model of a row; a .gz becomes a file of its own.
+function modelFile(root, file, work) {
+    const source = path.join(root, file);
+    if (!source.endsWith('.gz'))
+        return source;
+    const unpacked = path.join(work, path.basename(source, '.gz'));
+    fs.writeFileSync(unpacked, zlib.gunzipSync(fs.readFileSync(source)));
+    return unpacked;
+}
+
+// Data of a row as options: all in one place, or each input by itself, tensors written as .npy.
+function dataOptions(root, row, work, option) {
+    if (row.inputs === undefined)
+        return [option, dataFolder(root, row.calib, work)];
+    return Object.entries(row.inputs).flatMap(([name, data]) => {
+        if (typeof data === 'string')
+            return ['--input', `${name}=${path.join(root, data)}`];
+        const file = path.join(work, `${name}.npy`);
+        npy.write(file, data);
+        return ['--input', `${name}=${file}`];
+    });
+}
+
+module.exports = { ROOT, quantize, probe, freshFolder, fileName, samplesIn, readTensors, readLabels, modelFile,
+    dataOptions };

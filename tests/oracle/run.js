@@ -1,8 +1,8 @@
 // run.js - ONNX Runtime as oracle: node run.js [NAME...]
 //
-// Always on the demo that ships with the project; on the other models of models.js when they are in the folder
+// Always on the demos that ship with the project; on the other models of models.js when they are in the folder
 // QUANTIZE_SHARED (default: `shared` beside the project).
-//     NAME    only rows whose name holds it
+//     NAME    only rows whose name holds it; audio: all models that hear
 //     FULL=1  more samples and all calibration data
 //     KEEP=1  leaves build/oracle-work
 'use strict';
@@ -11,6 +11,7 @@ const fs = require('fs');
 const path = require('path');
 const { ROOT } = require('./program');
 const { DEMO, SHARED } = require('./models');
+const { AUDIO } = require('./models_audio');
 const { Tally, checkModel } = require('./checks');
 
 async function main(names) {
@@ -19,7 +20,8 @@ async function main(names) {
     const full = process.env.FULL === '1';
     const wanted = (row) => names.length === 0 || names.some((name) => row.name.includes(name));
     const tally = new Tally();
-    const rows = [[path.join(ROOT, 'tests/demo'), DEMO], ...SHARED.map((row) => [shared, row])];
+    const rows = [[path.join(ROOT, 'tests/demo'), DEMO],
+        ...[...SHARED, ...AUDIO].map((row) => [shared, row])];
     const jobs = rows.filter(([, row]) => wanted(row));
     const present = ([root, row]) => root !== shared || fs.existsSync(path.join(root, row.file));
     for (const [root, row] of jobs.filter(present)) {

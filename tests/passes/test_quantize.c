@@ -314,6 +314,40 @@ TEST(quantize_leaves_float_islands_whole)
                     "QuantizeLinear QLinearConv DequantizeLinear Tanh Elu QuantizeLinear QLinearConv DequantizeLinear", 26.0);
 }
 
+/* A spectrogram in the model: the filters and the mel bands stay float, what hears the logarithm does not. */
+static void log_mel(Model *m)
+{
+    Value *x = test_input(m, "x", "N,1,1,64");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "6,1,1,16"));
+    Value *p = TEST_NODE(m, "Mul", "p", a, a);
+    Value *t = TEST_NODE(m, "MatMul", "t", p, test_positive(m, "bands", "49,7"));
+    Value *c = TEST_NODE(m, "Clip", "c", t, test_fill(m, "low", "", 1e-5f));
+    Value *l = TEST_NODE(m, "Log", "l", c);
+    test_output(TEST_NODE(m, "Conv", "y", l, test_floats(m, "w2", "4,6,1,3")));
+}
+
+TEST(quantize_leaves_spectrograms_float)
+{
+    check_quantized(log_mel, "Conv Mul MatMul Clip Log QuantizeLinear QLinearConv DequantizeLinear", 30.0);
+}
+
+/* Softplus written out, and probabilities: logarithms, but of no powers. */
+static void softplus(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"));
+    Value *e = TEST_NODE(m, "Exp", "e", TEST_NODE(m, "Abs", "b", a));
+    Value *l = TEST_NODE(m, "Log", "l", TEST_NODE(m, "Add", "s", e, test_fill(m, "one", "", 1.0f)));
+    test_output(TEST_NODE(m, "Conv", "y", l, test_floats(m, "w2", "4,8,1,1")));
+}
+
+TEST(quantize_runs_what_stands_before_other_logarithms)
+{
+    check_quantized(softplus,
+                    "QuantizeLinear QLinearConv DequantizeLinear Abs Exp Add Log QuantizeLinear QLinearConv DequantizeLinear",
+                    26.0);
+}
+
 /* Output of an integer node that is a graph output and read on: its name stays, and both readers see the same numbers. */
 static void inner_output(Model *m)
 {

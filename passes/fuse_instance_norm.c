@@ -5,14 +5,26 @@
  *     x: NxCxHxW -> Reshape [N, G, -1] -> InstanceNormalization -> Reshape to NxCxHxW [-> Mul gamma] [-> Add beta]
  *                                                                               ->      GroupNormalization, G groups
  *
- * Over a single last axis it is a LayerNormalization as well: only a gamma for each channel says that it is not.
+ * It may be a LayerNormalization as well: over a single last axis only a gamma for each channel says that it is not, and a
+ * gamma for each place says that it is.
  */
 #include "passes/match.h"
 #include "passes/norm.h"
 
 #include "src/ops/ops.h"
 
+#define LAYERS_SINCE 17
 #define GROUPS_SINCE 21
+
+/* A factor of each place stands behind it, which LayerNormalization takes in. */
+static bool is_for_layer_norm(const Node *node)
+{
+    const Node *next = node->opset < LAYERS_SINCE ? NULL : value_only_user(node->out[0]);
+    if (next == NULL || !node_is(next, "Mul") || next->n_in != 2)
+        return false;
+    const Tensor *gamma = pass_constant(next, next->in[0] == node->out[0] ? 1 : 0);
+    return gamma != NULL && gamma->count > 1;
+}
 
 static Status fuse_instance(PassContext *context, Node *node)
 {
@@ -27,7 +39,7 @@ static Status fuse_instance(PassContext *context, Node *node)
     int64_t channels = norm.x->type.shape.dims[1].size;
     if ((norm.gamma != NULL && !norm_is_per_channel(&norm, norm.gamma->constant)) ||
         (norm.beta != NULL && !norm_is_per_channel(&norm, norm.beta->constant)) ||
-        (norm.gamma == NULL && norm.beta == NULL && norm.rank < 4) || channels < 1 || channels > 1 << 20)
+        (norm.gamma == NULL && norm.beta == NULL && (norm.rank < 4 || is_for_layer_norm(norm.last))) || channels < 1 || channels > 1 << 20)
         return NULL;
     in[0] = norm.x;
     TRY(norm_constant(node->graph, "gamma", norm.gamma == NULL ? NULL : norm.gamma->constant, channels, 1, &in[1]));

@@ -3,7 +3,8 @@
  *     d = x - ReduceMean(x)
  *     d / Sqrt(ReduceMean(d^2) + epsilon) [* gamma] [+ beta]      ->      LayerNormalization(x, gamma, beta)
  *
- * and the other forms of norm.h. From nine nodes to one. The pieces run in integers nowhere, and a range for each would cost accuracy.
+ * and the other forms of norm.h. From nine nodes to one. The pieces run in integers nowhere, and a range for each would cost
+ * accuracy.
  */
 #include "passes/norm.h"
 

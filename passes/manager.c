@@ -58,14 +58,19 @@ int model_count_nodes(const Model *model)
     return model->graph->n_nodes;
 }
 
-static bool is_disabled(const PassOptions *options, const Pass *pass)
+static bool is_listed(const char *const *list, const Pass *pass)
 {
-    if (options == NULL || options->disabled == NULL)
-        return false;
-    for (const char *const *name = options->disabled; *name != NULL; name++)
+    for (const char *const *name = list; name != NULL && *name != NULL; name++)
         if (strcmp(*name, pass->name) == 0)
             return true;
     return false;
+}
+
+static bool is_disabled(const PassOptions *options, const Pass *pass)
+{
+    if (pass->on_request && (options == NULL || !is_listed(options->enabled, pass)))
+        return true;
+    return options != NULL && is_listed(options->disabled, pass);
 }
 
 static Status run_pass(const Pass *pass, PassContext *context, const PassOptions *options, bool again,

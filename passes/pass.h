@@ -30,6 +30,7 @@ typedef struct PassContext {
 typedef struct Pass {
     const char *name;            /* the file's name without .c */
     PassStage stage;
+    bool on_request;             /* runs only when its name is in PassOptions.enabled */
     const char *summary;         /* one line for --list-passes */
     Status (*run)(PassContext *context);
 } Pass;
@@ -48,6 +49,7 @@ const char *const *pass_names(void);
 
 typedef struct PassOptions {
     const char *const *disabled; /* NULL-terminated names, or NULL */
+    const char *const *enabled;  /* of passes that run on request, the same */
     const char *print_after;     /* name, or NULL */
     void (*print)(void *context, const Pass *pass, const Model *model);
     void *print_context;

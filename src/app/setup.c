@@ -358,15 +358,16 @@ static Status unknown_pass(const char *name)
                       nearest == NULL ? "" : "'?");
 }
 
-/* "-a,-b": the passes left out. All are on, so "+a" only checks the name. */
+/* "-a,+b": the passes left out, and those of the ones on request that shall run; for all others "+" only checks the name. */
 Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
 {
     PassOptions passes = {.print_after = options->print_after, .print = print_model, .opset = (int)MIN(options->opset, 99)};
     if (options->print_after != NULL && pass_find(options->print_after) == NULL)
         return unknown_pass(options->print_after);
     const char **disabled = arena_array(arena, pass_count() * 2 + 1, sizeof disabled[0]);
-    size_t n = 0;
-    for (const char *at = options->passes; at != NULL && *at != '\0' && n < pass_count() * 2;) {
+    const char **enabled = arena_array(arena, pass_count() * 2 + 1, sizeof enabled[0]);
+    size_t n = 0, n_enabled = 0;
+    for (const char *at = options->passes; at != NULL && *at != '\0' && MAX(n, n_enabled) < pass_count() * 2;) {
         size_t length = strcspn(at, ",");
         const char *word = arena_strndup(arena, at, length);
         at += length + (at[length] == ',');
@@ -376,12 +377,15 @@ Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
             return unknown_pass(word + 1);
         if (word[0] == '-')
             disabled[n++] = word + 1;
+        else
+            enabled[n_enabled++] = word + 1;
     }
     if (options->no_simplify)
         for (size_t i = 0; i < pass_count(); i++)
             if (pass_at(i)->stage == PASS_SIMPLIFY && n < pass_count() * 2)
                 disabled[n++] = pass_at(i)->name;
     passes.disabled = disabled;
+    passes.enabled = enabled;
     *ret = passes;
     return NULL;
 }

@@ -52,6 +52,12 @@ static void instance_plain(Model *m)
     test_output(normalize(m, test_input(m, "x", "N,3,4,5"), 2, (int64_t[]){2, 3}));
 }
 
+static void layer_over_space(Model *m) /* a gamma for each place */
+{
+    Value *n = normalize(m, test_input(m, "x", "N,3,4,5"), 2, (int64_t[]){2, 3});
+    test_output(two(m, "Mul", n, test_floats(m, "g", "4,5")));
+}
+
 static void last_axis(Model *m) /* a LayerNormalization to whom opset 17 is given */
 {
     test_output(normalize(m, test_input(m, "x", "N,3,4"), 1, (int64_t[]){2}));
@@ -150,6 +156,8 @@ TEST(normalizations_written_out)
         {"instance", instance, 13, "fuse_instance_norm", 1, "InstanceNormalization"},
         {"instance, plain", instance_plain, 20, "simplify", -1, "InstanceNormalization"},
         {"instance, 1-D", instance_1d, 13, "fuse_instance_norm", 1, "InstanceNormalization"},
+        {"over space", layer_over_space, 17, "simplify", -1, "LayerNormalization"},
+        {"over space at 13", layer_over_space, 13, "simplify", -1, "InstanceNormalization Mul"},
         {"last axis", last_axis, 13, "fuse_instance_norm", 0, "ReduceMean Sub Mul ReduceMean Add Sqrt Div"},
         {"last axis at 17", last_axis, 17, "simplify", -1, "LayerNormalization"},
         {"over height", over_height, 20, "simplify", -1, "ReduceMean Sub Mul ReduceMean Add Sqrt Div"},

@@ -535,7 +535,7 @@ static void make_norm(Maker *m)
     Value *y = pick(m, 2) == 0 ? NODE(m, "Div", d, root) : NODE(m, "Mul", d, NODE(m, "Reciprocal", root));
     if (pick(m, 2) == 0)
         y = NODE(m, "Mul", y, broadcast_constant(m, &x));
-    keep_like(m, pick(m, 2) == 0 ? NODE(m, "Add", y, broadcast_constant(m, &x)) : y, &x);
+    keep_like(m, NODE(m, "Add", y, broadcast_constant(m, &x)), &x); /* a mean of it would be 0 but for rounding */
 }
 
 static void make_pool(Maker *m)

@@ -44,13 +44,14 @@ $(BUILD)/unit-tests: $(TESTS:%.c=$(BUILD)/%.o) $(OBJECTS)
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What the ONNX Runtime tests see of our own program.
-$(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(BUILD)/tests/simplify/large.o $(OBJECTS)
+$(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(BUILD)/tests/conformance/types.o $(BUILD)/tests/simplify/large.o $(OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ONNX's own operator tests, see tests/conformance/conformance.c.
 CORE      = $(filter-out $(BUILD)/src/app/% $(BUILD)/src/quant/% $(BUILD)/passes/% $(BUILD)/calib/%,$(OBJECTS))
-$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o $(CORE)
+$(BUILD)/conformance: $(BUILD)/tests/conformance/conformance.o $(BUILD)/tests/conformance/case.o \
+                      $(BUILD)/tests/conformance/types.o $(CORE)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -125,6 +126,7 @@ unit-tests:
 # ONNX Runtime as oracle; models of QUANTIZE_SHARED (default ../shared) too when they are there. FULL=1: more samples.
 oracle: quantize $(BUILD)/probe tests/oracle/node_modules/.installed
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/run.js
+	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/floats.js
 
 tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/package-lock.json
 	cd tests/oracle && npm ci --ignore-scripts --no-audit --no-fund

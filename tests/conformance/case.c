@@ -6,6 +6,7 @@
  * Tolerance of onnx.backend.test.runner: |actual - expected| <= 1e-7 + 1e-3 |expected|; integers, bool, strings exact.
  */
 #include "tests/conformance/conformance.h"
+#include "tests/conformance/types.h"
 
 #include "src/exec/exec.h"
 #include "src/onnx/onnx.h"
@@ -19,58 +20,6 @@
 #define RELATIVE 1e-3
 #define ABSOLUTE 1e-7
 #define MAX_VALUES 64 /* inputs or outputs of a case */
-
-/* Symbolic dims met in a run; equal names must mean equal sizes. */
-typedef struct Symbols {
-    struct {
-        const char *name;
-        int64_t size;
-    } seen[MAX_VALUES];
-    int n;
-    const Graph *graph; /* of the model: inner graphs see other sizes in each round */
-} Symbols;
-
-/* ---- inferred against computed ----------------------------------------------------------------------------------- */
-
-static bool symbol_holds(Symbols *symbols, const char *name, int64_t size)
-{
-    for (int i = 0; i < symbols->n; i++)
-        if (strcmp(symbols->seen[i].name, name) == 0)
-            return symbols->seen[i].size == size;
-    if (symbols->n < MAX_VALUES) {
-        symbols->seen[symbols->n].name = name;
-        symbols->seen[symbols->n++].size = size;
-    }
-    return true;
-}
-
-static bool shape_holds(Symbols *symbols, const Value *value, const Tensor *tensor)
-{
-    const Shape *shape = &value->type.shape;
-    bool holds = shape->rank < 0 || shape->rank == tensor->rank;
-    for (int d = 0; holds && d < shape->rank; d++) {
-        if (dim_is_known(shape->dims[d]))
-            holds = shape->dims[d].size == tensor->dims[d];
-        else if (shape->dims[d].name != NULL && value->graph == symbols->graph)
-            holds = symbol_holds(symbols, shape->dims[d].name, tensor->dims[d]);
-    }
-    return holds;
-}
-
-static Status check_type(void *context, const Value *value, Tensor *tensor)
-{
-    if (value->type.kind != TYPE_TENSOR)
-        return NULL;
-    bool dtype_holds = value->type.dtype == DT_UNDEFINED || value->type.dtype == tensor->dtype;
-    if (dtype_holds && shape_holds(context, value, tensor))
-        return NULL;
-    Arena *arena = arena_new();
-    Status status = status_new(CODE_MODEL, "'%s' is inferred %s %s, computed %s %s", value->name,
-                               dtype_name(value->type.dtype), shape_text(arena, &value->type.shape),
-                               dtype_name(tensor->dtype), tensor_shape_text(arena, tensor));
-    arena_free(arena);
-    return status;
-}
 
 /* ---- computed against stored ------------------------------------------------------------------------------------- */
 
@@ -175,8 +124,8 @@ static void data_set_release(DataSet *set)
 
 static Status run_once(const Plan *plan, Runner *runner, const DataSet *set)
 {
-    Symbols symbols = {.graph = plan_n_outputs(plan) > 0 ? plan_output(plan, 0)->graph : NULL};
-    Observer observer = {.value = check_type, .context = &symbols};
+    TypeCheck check = types_check_new(plan);
+    Observer observer = {.value = types_check, .context = &check};
     Tensor computed[MAX_VALUES];
 
     TRY(runner_run(runner, set->inputs, &observer, computed));

@@ -6,10 +6,10 @@ const ort = require('onnxruntime-node');
 // On CPUs without VNNI the runtime's u8 x s8 products saturate in 16 bits; asked to, it computes them exactly there.
 const EXACT = { session: { x64quantprecision: '1' } };
 
-// optimized: path to write the graph to that really runs.
-async function open(model, optimized) {
+// optimized: path to write the graph to that really runs. level: of optimization, 'disabled' for each op as it stands.
+async function open(model, optimized, level = 'all') {
     const options = {
-        graphOptimizationLevel: 'all',
+        graphOptimizationLevel: level,
         logSeverityLevel: 3,
         intraOpNumThreads: 1,
         interOpNumThreads: 1,

@@ -5,6 +5,8 @@
  *     probe nodewise MODEL FOLDER INPUT.npy... our executor against FOLDER/K.npy (line K of FOLDER/names.txt names it)
  *     probe weighted MODEL                     which heavy ops of a graph run on float weights
  *     probe large KIND NODES OUT               a generated graph of tests/simplify/large.c; without words: the kinds
+ *     probe run MODEL FOLDER INPUT.npy...      both executors: FOLDER/fast.K.npy and plain.K.npy for output K; every value
+ *                                              must have the type that inference gave it
  *
  * nodewise feeds every step the runtime's data: a value is compared when it is complete and then overwritten, so that a
  * difference is that of one step and never what earlier ones left behind.
@@ -15,6 +17,7 @@
 #include "src/exec/exec.h"
 #include "src/onnx/onnx.h"
 #include "src/ops/ops.h"
+#include "tests/conformance/types.h"
 #include "tests/simplify/large.h"
 
 #include <cjson/cJSON.h>
@@ -210,6 +213,61 @@ static Status nodewise(const char *path, const char *folder, int n_inputs, char 
     return status;
 }
 
+/* ---- run --------------------------------------------------------------------------------------------------------- */
+
+static Status write_outputs(const Plan *plan, const Tensor *outputs, const char *folder, const char *kind)
+{
+    for (int k = 0; k < plan_n_outputs(plan); k++) {
+        Arena *arena = arena_new();
+        Status status = npy_write(arena_printf(arena, "%s/%s.%d.npy", folder, kind, k), &outputs[k]);
+        arena_free(arena);
+        TRY(status);
+    }
+    return NULL;
+}
+
+static Status run_executor(const Model *model, bool reference, const char *folder, const Tensor *inputs, int n_inputs,
+                           TypeCheck *ret)
+{
+    const char *kind = reference ? "plain" : "fast";
+    PlanOptions options = {.reference = reference, .keep_all = true};
+    Plan *plan = NULL;
+    TRY(plan_new(model, &options, &plan));
+    Runner *runner = runner_new(plan, NULL);
+    Tensor *outputs = xcalloc((size_t)MAX(plan_n_outputs(plan), 1), sizeof outputs[0]);
+    *ret = types_check_new(plan);
+    Observer observer = {.value = types_check, .context = ret};
+    Status status = NULL;
+    if (n_inputs != plan_n_inputs(plan))
+        status = status_new(CODE_USAGE, "the model has %d inputs, %d files were given", plan_n_inputs(plan), n_inputs);
+    if (status == NULL)
+        status = runner_run(runner, inputs, &observer, outputs);
+    if (status == NULL)
+        status = write_outputs(plan, outputs, folder, kind);
+    runner_free(runner);
+    free(outputs);
+    plan_free(plan);
+    return status_prefix(status, "%s", kind);
+}
+
+static Status run_both(const char *path, const char *folder, int n_inputs, char **paths)
+{
+    Model *model = NULL;
+    Tensor inputs[MAX_INPUTS] = {{0}};
+    TypeCheck check;
+    Status status = n_inputs > MAX_INPUTS ? status_new(CODE_USAGE, "more than %d inputs", MAX_INPUTS) : load(path, &model);
+    for (int i = 0; i < n_inputs && status == NULL; i++)
+        status = npy_read(paths[i], &inputs[i]);
+    for (int reference = 0; reference < 2 && status == NULL; reference++)
+        status = run_executor(model, reference == 1, folder, inputs, n_inputs, &check);
+    if (status == NULL)
+        printf("{\"values\":%lld,\"exact\":%lld}\n", (long long)check.values, (long long)check.exact);
+    for (int i = 0; i < MIN(n_inputs, MAX_INPUTS); i++)
+        tensor_release(&inputs[i]);
+    model_free(model);
+    return status;
+}
+
 /* ---- weighted ---------------------------------------------------------------------------------------------------- */
 
 /* Float forms of the heavy ops, those that the runtime's own rewrites make included; any domain. */
@@ -320,7 +378,9 @@ static Status dispatch(int argc, char **argv)
         return write_large(argv[2], argv[3], argv[4]);
     if (strcmp(command, "large") == 0 && argc == 2)
         return list_large();
-    return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise MODEL FOLDER INPUT.npy..., "
+    if (strcmp(command, "run") == 0 && argc >= 4)
+        return run_both(argv[2], argv[3], argc - 4, argv + 4);
+    return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise|run MODEL FOLDER INPUT.npy..., "
                                   "probe weighted MODEL, probe large [KIND NODES OUT]");
 }
 

@@ -12,127 +12,14 @@
  * it, so that what is masked stays so. qk_matmul_output_mode 1 names, as first published, the product with the mask, 2
  * that with both; since the correction 1 names the product after softcap: it gives that where there is a softcap.
  */
+#include "src/ops/attention.h"
+#include "src/ops/heavy.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "src/ops/heavy.h"
-#include "src/ops/vector_math.h"
-
 enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_KEY, IN_PAST_VALUE, IN_NONPAD };
 enum { OUT_Y, OUT_KEY, OUT_VALUE, OUT_QK };
-enum { QK_PLAIN, QK_MASKED, QK_CAPPED, QK_SOFTMAX };
-
-/* One head-major tensor: element (b, h, s, d) at data[((b * heads + h) * n + s) * size + d]. */
-typedef struct Heads {
-    const float *data;
-    int64_t heads, n, size;
-} Heads;
-
-typedef struct Mask {
-    const float *floats;   /* added; NULL when there is none or it is of bool */
-    const uint8_t *bools;  /* true takes part */
-    int64_t strides[4];    /* 0 where it is broadcast */
-    int64_t n;             /* elements of its last axis; keys beyond are masked */
-} Mask;
-
-typedef struct Attention {
-    Heads q, k, v;
-    Mask mask;
-    const int64_t *nonpad; /* (B) valid keys, or NULL */
-    int64_t past;          /* keys before the first new one */
-    bool causal, has_past;
-    float scale, softcap;
-    int mode;
-    float *y;              /* (B, Hq, S, V), or (B, S, Hq, V) */
-    bool y_is_flat;
-    float *qk;             /* (B, Hq, S, T), or NULL */
-    float *rows;           /* T for each worker */
-} Attention;
-
-static float dot(const float *a, const float *b, int64_t n)
-{
-    enum { LANES = 8 };
-    float lane[LANES] = {0}, sum = 0;
-    int64_t i = 0;
-
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++)
-            lane[k] += a[i + k] * b[i + k];
-    for (; i < n; i++)
-        sum += a[i] * b[i];
-    for (int k = 0; k < LANES; k++)
-        sum += lane[k];
-    return sum;
-}
-
-/* What the mask, the diagonal and the padding add to score (b, h, s, t): 0, a number, or minus infinity. */
-static float bias_of(const Attention *a, int64_t b, int64_t h, int64_t s, int64_t t)
-{
-    const Mask *mask = &a->mask;
-    int64_t offset = a->has_past || a->nonpad == NULL ? a->past : a->nonpad[b] - a->q.n;
-    bool out = a->causal && t > s + offset;
-
-    out = out || (a->nonpad != NULL && t >= a->nonpad[b]);
-    if (out || (mask->floats == NULL && mask->bools == NULL))
-        return out ? -INFINITY : 0;
-    if (t >= mask->n)
-        return -INFINITY;
-    int64_t at = b * mask->strides[0] + h * mask->strides[1] + s * mask->strides[2] + t * mask->strides[3];
-    if (mask->bools != NULL)
-        return mask->bools[at] != 0 ? 0 : -INFINITY;
-    return mask->floats[at];
-}
-
-/* Softmax in place; a row that is masked altogether becomes 0. */
-static void softmax_row(float *row, int64_t n)
-{
-    float peak = -INFINITY;
-    double sum = 0;
-
-    for (int64_t t = 0; t < n; t++)
-        peak = row[t] > peak || row[t] != row[t] ? row[t] : peak;
-    for (int64_t t = 0; t < n; t++) {
-        row[t] = peak == -INFINITY ? 0 : vector_exp(row[t] - peak);
-        sum += (double)row[t];
-    }
-    for (int64_t t = 0; t < n && sum > 0; t++)
-        row[t] = (float)((double)row[t] / sum);
-}
-
-static void attend_row(const Attention *a, int64_t b, int64_t h, int64_t s, float *row)
-{
-    int64_t n = a->k.n, kh = b * a->k.heads + h / (a->q.heads / a->k.heads), at = (b * a->q.heads + h) * a->q.n + s;
-    const float *q = a->q.data + at * a->q.size;
-    float *qk = a->qk == NULL ? NULL : a->qk + at * n;
-    float *y = a->y + (a->y_is_flat ? (b * a->q.n + s) * a->q.heads + h : at) * a->v.size;
-
-    for (int64_t t = 0; t < n; t++) {
-        float x = dot(q, a->k.data + (kh * n + t) * a->k.size, a->q.size) * a->scale, bias = bias_of(a, b, h, s, t);
-        float capped = a->softcap > 0 ? a->softcap * vector_tanh(x / a->softcap) : x;
-        row[t] = capped + bias;
-        if (qk != NULL && a->mode != QK_SOFTMAX)
-            qk[t] = a->mode == QK_PLAIN ? x : a->mode == QK_MASKED && a->softcap > 0 ? capped : row[t];
-    }
-    softmax_row(row, n);
-    if (qk != NULL && a->mode == QK_SOFTMAX)
-        memcpy(qk, row, (size_t)n * sizeof *qk);
-    for (int64_t d = 0; d < a->v.size; d++)
-        y[d] = 0;
-    for (int64_t t = 0; t < n; t++) {
-        const float *v = a->v.data + (kh * n + t) * a->v.size;
-        if (row[t] != 0)
-            for (int64_t d = 0; d < a->v.size; d++)
-                y[d] += row[t] * v[d];
-    }
-}
-
-static void attend_head(void *context, int64_t item, int worker)
-{
-    const Attention *a = context;
-
-    for (int64_t s = 0; s < a->q.n; s++)
-        attend_row(a, item / a->q.heads, item % a->q.heads, s, a->rows + worker * a->k.n);
-}
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
 
@@ -271,15 +158,13 @@ static Status eval_attention(EvalCtx *ctx)
 {
     const Tensor *q = ctx->in[IN_Q];
     FloatOutput y, key = {.dtype = DT_FLOAT}, value = {.dtype = DT_FLOAT}, qk = {.dtype = DT_FLOAT};
-    int64_t batch = q->dims[0], mode = node_int(ctx->node, "qk_matmul_output_mode", 0), items;
+    int64_t batch = q->dims[0], mode = node_int(ctx->node, "qk_matmul_output_mode", 0);
     Attention a = {
         .causal = node_int(ctx->node, "is_causal", 0) != 0,
         .softcap = node_float(ctx->node, "softcap", 0),
         .has_past = eval_in(ctx, IN_PAST_KEY) != NULL,
         .y_is_flat = q->rank == 3,
     };
-    size_t bytes;
-    void *rows;
 
     TRY(check_shapes(ctx));
     if (mode < QK_PLAIN || mode > QK_SOFTMAX)
@@ -303,7 +188,7 @@ static Status eval_attention(EvalCtx *ctx)
     TRY(read_nonpad(ctx, batch, &a.nonpad));
     int64_t flat[3] = {batch, a.q.n, 0}, dims[4] = {batch, a.q.heads, a.q.n, a.v.size};
     int64_t scores[4] = {batch, a.q.heads, a.q.n, a.k.n};
-    if (__builtin_mul_overflow(a.q.heads, a.v.size, &flat[2]) || __builtin_mul_overflow(batch, a.q.heads, &items))
+    if (__builtin_mul_overflow(a.q.heads, a.v.size, &flat[2]))
         return eval_error(ctx, CODE_MODEL, "the heads are too large");
     TRY(heavy_output(ctx, OUT_Y, q->dtype, q->rank, q->rank == 3 ? flat : dims, &y));
     a.y = y.data;
@@ -311,11 +196,7 @@ static Status eval_attention(EvalCtx *ctx)
         TRY(heavy_output(ctx, OUT_QK, q->dtype, 4, scores, &qk));
         a.qk = qk.data;
     }
-    if (!size_mul((size_t)a.k.n, sizeof(float) * (size_t)heavy_threads(ctx), &bytes))
-        return eval_error(ctx, CODE_MODEL, "%lld keys are too many", (long long)a.k.n);
-    TRY(eval_scratch(ctx, bytes, &rows));
-    a.rows = rows;
-    team_run(ctx->team, items, attend_head, &a);
+    TRY(attention_run(ctx, &a, batch));
     TRY(heavy_finish(ctx, &key));
     TRY(heavy_finish(ctx, &value));
     TRY(heavy_finish(ctx, &qk));

@@ -3,6 +3,7 @@
  */
 #include "src/ops/heavy.h"
 
+#include <string.h>
 
 /* Only the layout that models are written in: channels_last is made by the runtime's own optimizer. */
 static Status check_layout(const EvalCtx *ctx)
@@ -106,6 +107,17 @@ static Status eval_softmax(EvalCtx *ctx)
     return NULL;
 }
 
+/* The layout that cannot be executed has a shape of its own, which nobody needs. */
+static Status infer_pool(Node *node)
+{
+    Shape unknown = shape_unknown();
+
+    if (node_int(node, "channels_last", 0) == 0)
+        return strcmp(node->op_type, "QLinearAveragePool") == 0 ? pool_infer(node) : pool_infer_global(node);
+    infer_output(node, 0, infer_dtype(node, 0), &unknown);
+    return NULL;
+}
+
 static const AttrSpec average_attrs[] = {
     {"auto_pad", ATTR_STRING, false},       {"ceil_mode", ATTR_INT, false},    {"channels_last", ATTR_INT, false},
     {"count_include_pad", ATTR_INT, false}, {"dilations", ATTR_INTS, false},   {"kernel_shape", ATTR_INTS, true},
@@ -123,7 +135,7 @@ const OpDef op_ms_qlinearaveragepool = {
     .min_out = 1,
     .max_out = 1,
     .attrs = average_attrs,
-    .infer = pool_infer,
+    .infer = infer_pool,
     .eval = eval_average,
     .quant = RULE_FLOAT,
 };
@@ -137,7 +149,7 @@ const OpDef op_ms_qlinearglobalaveragepool = {
     .min_out = 1,
     .max_out = 1,
     .attrs = global_attrs,
-    .infer = pool_infer_global,
+    .infer = infer_pool,
     .eval = eval_global_average,
     .quant = RULE_FLOAT,
 };

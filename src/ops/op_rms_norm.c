@@ -1,5 +1,5 @@
 /* op_rms_norm.c - RMSNormalization (opset 23), SimplifiedLayerNormalization (ONNX Runtime's name for it, in domain
- * ai.onnx), and com.microsoft's SkipLayerNormalization and SkipSimplifiedLayerNormalization.
+ * ai.onnx), and com.microsoft's SkipLayerNormalization, SkipSimplifiedLayerNormalization and EmbedLayerNormalization.
  *
  *     y = x / sqrt(mean(x^2) + epsilon) * scale          over the axes from `axis` on
  *     Skip...: x = input + skip + bias, normalized over the last axis; the sum is output 3
@@ -182,6 +182,120 @@ static Status eval_skip_simplified(EvalCtx *ctx)
     return run_skip(ctx, false, -1, 3);
 }
 
+/* ---- EmbedLayerNormalization ------------------------------------------------------------------------------------- */
+
+enum { EMBED_IDS, EMBED_SEGMENTS, EMBED_WORD, EMBED_POSITION, EMBED_SEGMENT, EMBED_GAMMA, EMBED_BETA, EMBED_MASK,
+       EMBED_POSITIONS };
+
+static Status infer_embed(Node *node)
+{
+    Shape ids = infer_shape(node, EMBED_IDS), word = infer_shape(node, EMBED_WORD);
+    Shape y = {.rank = 3, .dims = {DIM_UNKNOWN, DIM_UNKNOWN, DIM_UNKNOWN}}, mask = {.rank = 1, .dims = {DIM_UNKNOWN}};
+
+    if (ids.rank == 2) {
+        y.dims[0] = mask.dims[0] = ids.dims[0];
+        y.dims[1] = ids.dims[1];
+    }
+    if (word.rank == 2)
+        y.dims[2] = word.dims[1];
+    infer_output(node, 0, infer_dtype(node, EMBED_WORD), &y);
+    infer_output(node, 1, DT_INT32, &mask);
+    infer_output(node, 2, infer_dtype(node, EMBED_WORD), &y);
+    return NULL;
+}
+
+/* Adds to each row of sum the row of table `input` that the ids name; without ids, row s of the table. */
+static Status add_rows(EvalCtx *ctx, int input, const Tensor *ids, const int64_t dims[3], float *sum)
+{
+    const Tensor *table = eval_in(ctx, input);
+    const float *floats;
+
+    if (table == NULL)
+        return NULL;
+    if (table->rank != 2 || table->dims[1] != dims[2])
+        return eval_error(ctx, CODE_MODEL, "input %d is %s, expected rows of %lld elements", input,
+                          tensor_shape_text(ctx->scratch, table), (long long)dims[2]);
+    TRY(heavy_floats(ctx, input, &floats));
+    for (int64_t row = 0; row < dims[0] * dims[1]; row++) {
+        int64_t at = ids == NULL ? row % dims[1] : tensor_get_int(ids, ids->count == dims[1] ? row % dims[1] : row);
+        if (at < 0 || at >= table->dims[0])
+            return eval_error(ctx, CODE_MODEL, "row %lld of input %d does not exist; it has %lld", (long long)at, input,
+                              (long long)table->dims[0]);
+        for (int64_t i = 0; i < dims[2]; i++)
+            sum[row * dims[2] + i] += floats[at * dims[2] + i];
+    }
+    return NULL;
+}
+
+/* Output 1: how many keys of each sample the mask leaves. */
+static Status count_mask(EvalCtx *ctx, const int64_t dims[3])
+{
+    const Tensor *mask = eval_in(ctx, EMBED_MASK);
+
+    if (!eval_wants(ctx, 1))
+        return NULL;
+    TRY(eval_output(ctx, 1, DT_INT32, 1, dims));
+    for (int64_t b = 0; b < dims[0]; b++) {
+        int64_t n = 0;
+        for (int64_t s = 0; mask != NULL && s < dims[1]; s++)
+            n += tensor_get_int(mask, b * dims[1] + s) == 1;
+        ((int32_t *)ctx->out[1].data)[b] = (int32_t)n;
+    }
+    return NULL;
+}
+
+static Status eval_embed(EvalCtx *ctx)
+{
+    const Tensor *ids = ctx->in[EMBED_IDS], *word = eval_in(ctx, EMBED_WORD);
+    const int inputs[] = {EMBED_SEGMENTS, EMBED_POSITIONS, EMBED_MASK};
+    const float *gamma, *beta;
+    FloatOutput y, total = {.dtype = DT_FLOAT};
+    size_t bytes;
+    void *data;
+
+    if (word == NULL || ids->rank != 2 || word->rank != 2)
+        return eval_error(ctx, CODE_MODEL, "ids are %s and the table of words %s; both have rank 2",
+                          tensor_shape_text(ctx->scratch, ids),
+                          word == NULL ? "missing" : tensor_shape_text(ctx->scratch, word));
+    const int64_t dims[3] = {ids->dims[0], ids->dims[1], word->dims[1]};
+    for (size_t i = 0; i < COUNT_OF(inputs); i++) {
+        const Tensor *x = eval_in(ctx, inputs[i]);
+        if (x != NULL && x->count != ids->count && !(inputs[i] == EMBED_POSITIONS && x->count == dims[1]))
+            return eval_error(ctx, CODE_MODEL, "input %d is %s, expected as many as there are ids", inputs[i],
+                              tensor_shape_text(ctx->scratch, x));
+    }
+    TRY(last_axis_floats(ctx, EMBED_GAMMA, dims[2], &gamma));
+    TRY(last_axis_floats(ctx, EMBED_BETA, dims[2], &beta));
+    if (gamma == NULL || beta == NULL)
+        return eval_error(ctx, CODE_MODEL, "gamma and beta are missing");
+    TRY(heavy_output(ctx, 0, word->dtype, 3, dims, &y));
+    TRY(tensor_measure(DT_FLOAT, 3, dims, NULL, &bytes));
+    if (eval_wants(ctx, 2)) {
+        TRY(heavy_output(ctx, 2, word->dtype, 3, dims, &total));
+        data = total.data;
+    } else {
+        TRY(eval_scratch(ctx, bytes, &data));
+    }
+    float *sum = data;
+    for (size_t i = 0; i < bytes / sizeof *sum; i++)
+        sum[i] = 0;
+    TRY(add_rows(ctx, EMBED_WORD, ids, dims, sum));
+    TRY(add_rows(ctx, EMBED_POSITION, eval_in(ctx, EMBED_POSITIONS), dims, sum));
+    if (eval_in(ctx, EMBED_SEGMENTS) != NULL)
+        TRY(add_rows(ctx, EMBED_SEGMENT, ctx->in[EMBED_SEGMENTS], dims, sum));
+    for (int64_t row = 0; row < dims[0] * dims[1]; row++) {
+        double mean, inverse;
+        row_statistics(sum + row * dims[2], dims[2], true, (double)node_float(ctx->node, "epsilon", 1e-12F), &mean, &inverse);
+        for (int64_t i = row * dims[2], c = 0; c < dims[2]; i++, c++)
+            y.data[i] = (float)(((double)sum[i] - mean) * inverse) * gamma[c] + beta[c];
+    }
+    TRY(count_mask(ctx, dims));
+    TRY(heavy_finish(ctx, &total));
+    return heavy_finish(ctx, &y);
+}
+
+static const AttrSpec embed_attrs[] = {
+    {"epsilon", ATTR_FLOAT, false}, {"mask_index_type", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec rms_attrs[] = {
     {"axis", ATTR_INT, false},
     {"epsilon", ATTR_FLOAT, false},
@@ -207,4 +321,9 @@ const OpDef op_ms_skipsimplifiedlayernormalization = {
     .type = "SkipSimplifiedLayerNormalization", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 3, .max_in = 4,
     .min_out = 1, .max_out = 4, .attrs = skip_attrs, .infer = infer_skip, .eval = eval_skip_simplified,
     .quant = RULE_FLOAT, .widen_half = true,
+};
+const OpDef op_ms_embedlayernormalization = {
+    .type = "EmbedLayerNormalization", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 1, .max_in = 9,
+    .min_out = 1, .max_out = 3, .attrs = embed_attrs, .infer = infer_embed, .eval = eval_embed, .quant = RULE_FLOAT,
+    .widen_half = true,
 };

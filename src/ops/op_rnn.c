@@ -1,4 +1,5 @@
-/* op_rnn.c - LSTM, GRU and RNN: all directions, layouts, activations, sequence lengths, peepholes.
+/* op_rnn.c - LSTM, GRU and RNN: all directions, layouts, activations, sequence lengths, peepholes; and com.microsoft's
+ * DynamicQuantizeLSTM, whose weights are 8-bit and whose left factors are rounded to 8 bits before each product.
  *
  * Letters: S steps, B batch, I input size, H hidden size, D directions, G gates (LSTM 4 iofc, GRU 3 zrh, RNN 1).
  *
@@ -31,6 +32,7 @@ typedef struct Rnn {
     const int64_t *lengths;  /* (B,) or NULL */
     const float *x, *w, *r, *b, *peephole;
     float *y, *y_h, *y_c;    /* outputs, NULL when not wanted */
+    float *rounded;          /* room for X or h rounded to 8 bits, NULL: they are taken as they are */
 } Rnn;
 
 /* ---- activation functions ---------------------------------------------------------------------------------------- */
@@ -225,9 +227,29 @@ static Matrix matrix(const float *data, int64_t row, int64_t column)
     return (Matrix){.data = data, .row = row, .column = column};
 }
 
-/* c (m, n) = a (m, k) * weight (n, k)^T */
-static void product(Team *team, int64_t m, int64_t n, int64_t k, const float *a, const float *weight, float *c)
+/* What DynamicQuantizeLinear and DequantizeLinear make of n numbers. */
+static void round_to_8_bits(const float *from, int64_t n, float *to)
 {
+    float low = 0, high = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        low = fminf(low, from[i]);
+        high = fmaxf(high, from[i]);
+    }
+    float scale = (high - low) / 255, step = scale > 0 && isfinite(scale) ? scale : 1;
+    float zero = rintf(fminf(fmaxf(0 - low / step, 0), 255));
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (fminf(fmaxf(rintf(from[i] / step) + zero, 0), 255) - zero) * step;
+}
+
+/* c (m, n) = a (m, k) * weight (n, k)^T */
+static void product(Team *team, const Rnn *rnn, int64_t m, int64_t n, int64_t k, const float *a, const float *weight,
+                    float *c)
+{
+    if (rnn->rounded != NULL) {
+        round_to_8_bits(a, m * k, rnn->rounded);
+        a = rnn->rounded;
+    }
     gemm_float(team, 1, NULL, m, n, k, matrix(a, k, 1), matrix(weight, 1, k), c);
 }
 
@@ -236,7 +258,7 @@ static void gru_step(Team *team, const Rnn *rnn, int d, const Buffers *buffers, 
     int64_t n = rnn->hidden, wide = 3 * n;
     const float *r = rnn->r + d * wide * n, *bias = rnn->b != NULL ? rnn->b + d * 2 * wide + wide + 2 * n : NULL;
 
-    product(team, rnn->batch, rnn->linear_before_reset ? wide : 2 * n, n, buffers->h, r, buffers->recurrent);
+    product(team, rnn, rnn->batch, rnn->linear_before_reset ? wide : 2 * n, n, buffers->h, r, buffers->recurrent);
     for (int64_t b = 0; b < rnn->batch; b++) {
         float *gates = buffers->gates + rows[b] * wide;
         float *recurrent = buffers->recurrent + b * (rnn->linear_before_reset ? wide : 2 * n);
@@ -253,7 +275,7 @@ static void gru_step(Team *team, const Rnn *rnn, int d, const Buffers *buffers, 
         }
     }
     if (!rnn->linear_before_reset)
-        product(team, rnn->batch, n, n, buffers->reset, r + 2 * n * n, buffers->recurrent);
+        product(team, rnn, rnn->batch, n, n, buffers->reset, r + 2 * n * n, buffers->recurrent);
     for (int64_t b = 0; b < rnn->batch; b++) {
         float *gates = buffers->gates + rows[b] * wide, *candidate = gates + 2 * n;
         if (!active[b])
@@ -271,7 +293,7 @@ static void plain_step(Team *team, const Rnn *rnn, int d, const Buffers *buffers
 {
     int64_t n = rnn->hidden, wide = rnn->gates * n;
 
-    product(team, rnn->batch, wide, n, buffers->h, rnn->r + d * wide * n, buffers->recurrent);
+    product(team, rnn, rnn->batch, wide, n, buffers->h, rnn->r + d * wide * n, buffers->recurrent);
     for (int64_t b = 0; b < rnn->batch; b++) {
         float *gates = buffers->gates + rows[b] * wide, *h = buffers->h + b * n;
         if (!active[b])
@@ -307,7 +329,7 @@ static void run_direction(EvalCtx *ctx, const Rnn *rnn, int d, bool backward, co
     int64_t *rows = arena_array(ctx->scratch, (size_t)rnn->batch, sizeof *rows);
     bool *active = arena_array(ctx->scratch, (size_t)rnn->batch, sizeof *active);
 
-    product(ctx->team, rnn->steps * rnn->batch, wide, rnn->inputs, rnn->x, rnn->w + d * wide * rnn->inputs,
+    product(ctx->team, rnn, rnn->steps * rnn->batch, wide, rnn->inputs, rnn->x, rnn->w + d * wide * rnn->inputs,
             buffers->gates);
     add_biases(rnn, d, buffers->gates);
     for (int64_t s = 0; s < rnn->steps; s++) {
@@ -460,7 +482,7 @@ static void initial_state(const Rnn *rnn, const Tensor *from, int d, float *to)
     }
 }
 
-static Status eval_cell(EvalCtx *ctx, Cell cell)
+static Status eval_cell(EvalCtx *ctx, Cell cell, bool rounded)
 {
     Rnn rnn = {.cell = cell, .gates = cell == CELL_LSTM ? 4 : cell == CELL_GRU ? 3 : 1};
     Buffers buffers = {0};
@@ -476,6 +498,8 @@ static Status eval_cell(EvalCtx *ctx, Cell cell)
     TRY(take_outputs(ctx, &rnn));
     if (rnn.batch == 0 || rnn.hidden == 0)
         return NULL;
+    if (rounded)
+        TRY(take_floats(ctx, MAX(rnn.steps, 1), rnn.batch, MAX(rnn.inputs, rnn.hidden), &rnn.rounded));
     TRY(take_floats(ctx, rnn.steps, rnn.batch, rnn.gates * rnn.hidden, &buffers.gates));
     TRY(take_floats(ctx, 1, rnn.batch, rnn.gates * rnn.hidden, &buffers.recurrent));
     TRY(take_floats(ctx, 1, rnn.batch, rnn.hidden, &buffers.reset));
@@ -492,18 +516,68 @@ static Status eval_cell(EvalCtx *ctx, Cell cell)
 
 static Status eval_lstm(EvalCtx *ctx)
 {
-    return eval_cell(ctx, CELL_LSTM);
+    return eval_cell(ctx, CELL_LSTM, false);
 }
 
 static Status eval_gru(EvalCtx *ctx)
 {
-    return eval_cell(ctx, CELL_GRU);
+    return eval_cell(ctx, CELL_GRU, false);
 }
 
 static Status eval_rnn(EvalCtx *ctx)
 {
-    return eval_cell(ctx, CELL_RNN);
+    return eval_cell(ctx, CELL_RNN, false);
 }
+
+/* ---- DynamicQuantizeLSTM ----------------------------------------------------------------------------------------- */
+
+enum { DYNAMIC_W_SCALE = 8, DYNAMIC_W_ZERO, DYNAMIC_R_SCALE, DYNAMIC_R_ZERO, LSTM_INPUTS = 8 };
+
+/* Weight i (D, k, 4H) with a scale and a zero point for each direction, or for each column, as floats (D, 4H, k). */
+static Status dequantize_weight(EvalCtx *ctx, int i, int scale_input, Tensor *ret)
+{
+    const Tensor *weight = ctx->in[i], *scale = eval_in(ctx, scale_input), *zero = eval_in(ctx, scale_input + 1);
+    float *data;
+
+    if (weight->dtype != DT_UINT8 && weight->dtype != DT_INT8)
+        return eval_bad_dtype(ctx, i);
+    if (weight->rank != 3 || scale == NULL || scale->dtype != DT_FLOAT || scale->rank < 1 ||
+        (scale->count != weight->dims[0] && scale->count != weight->dims[0] * weight->dims[2]) ||
+        (zero != NULL && (zero->count != scale->count || zero->dtype != weight->dtype)))
+        return eval_error(ctx, CODE_MODEL, "input %d (%s) does not fit its scale and zero point", i,
+                          tensor_shape_text(ctx->scratch, weight));
+    int64_t k = weight->dims[1], n = weight->dims[2], each = scale->count == weight->dims[0] ? 1 : n;
+    TRY(take_floats(ctx, weight->dims[0], n, k, &data));
+    TRY(tensor_view(ret, DT_FLOAT, 3, (int64_t[]){weight->dims[0], n, k}, data));
+    for (int64_t d = 0; d < weight->dims[0]; d++)
+        for (int64_t column = 0; column < n; column++)
+            for (int64_t row = 0; row < k; row++) {
+                int64_t at = d * each + (each == 1 ? 0 : column);
+                int64_t q = tensor_get_int(weight, (d * k + row) * n + column) - (zero == NULL ? 0 : tensor_get_int(zero, at));
+                data[(d * n + column) * k + row] = (float)q * ((const float *)scale->data)[at];
+            }
+    return NULL;
+}
+
+static Status eval_dynamic_lstm(EvalCtx *ctx)
+{
+    const Tensor *in[LSTM_INPUTS], *const *own = ctx->in;
+    int n_own = ctx->n_in;
+    Tensor w, r;
+
+    TRY(dequantize_weight(ctx, 1, DYNAMIC_W_SCALE, &w));
+    TRY(dequantize_weight(ctx, 2, DYNAMIC_R_SCALE, &r));
+    for (int i = 0; i < LSTM_INPUTS; i++)
+        in[i] = i == 1 ? &w : i == 2 ? &r : eval_in(ctx, i);
+    ctx->in = in; /* those of an LSTM, for a moment */
+    ctx->n_in = LSTM_INPUTS;
+    Status status = eval_cell(ctx, CELL_LSTM, true);
+    ctx->in = own;
+    ctx->n_in = n_own;
+    return status;
+}
+
+/* ---- inference --------------------------------------------------------------------------------------------------- */
 
 static Status infer_rnn(Node *node)
 {
@@ -537,6 +611,22 @@ static Status infer_rnn(Node *node)
     return NULL;
 }
 
+/* R is (D, H, 4H) there. */
+static Status infer_dynamic_lstm(Node *node)
+{
+    Shape r = infer_shape(node, 2);
+
+    if (r.rank >= 0 && r.rank != 3)
+        return node_error(node, CODE_MODEL, "R has rank %d, expected 3", r.rank);
+    TRY(infer_rnn(node));
+    for (int i = 0; i < 3; i++) {
+        Value *out = i < node->n_out ? node->out[i] : NULL;
+        if (out != NULL && r.rank == 3)
+            out->type.shape.dims[out->type.shape.rank - 1] = r.dims[1];
+    }
+    return NULL;
+}
+
 #define RNN_ATTRS                                                                                                      \
     {"activation_alpha", ATTR_FLOATS, false}, {"activation_beta", ATTR_FLOATS, false},                                 \
         {"activations", ATTR_STRINGS, false}, {"clip", ATTR_FLOAT, false}, {"direction", ATTR_STRING, false},          \
@@ -549,6 +639,10 @@ static const AttrSpec lstm_attrs[] = {RNN_ATTRS, {"input_forget", ATTR_INT, fals
 const OpDef op_lstm = {
     .type = "LSTM", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
     .attrs = lstm_attrs, .infer = infer_rnn, .eval = eval_lstm, .quant = RULE_FLOAT, .widen_half = true,
+};
+const OpDef op_ms_dynamicquantizelstm = {
+    .type = "DynamicQuantizeLSTM", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 3, .max_in = 12, .min_out = 0,
+    .max_out = 3, .attrs = lstm_attrs, .infer = infer_dynamic_lstm, .eval = eval_dynamic_lstm, .quant = RULE_FLOAT,
 };
 const OpDef op_gru = {
     .type = "GRU", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,

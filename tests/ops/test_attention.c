@@ -2,6 +2,7 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "tests/ops/one_node.h"
 
@@ -180,4 +181,48 @@ TEST(tensor_scatter_writes_into_a_cache)
     node_set_int(one.node, "axis", 0);
     CHECK_FAILS(one_node_eval(&one), CODE_MODEL, "axis 0 is the batch");
     one_node_free(&plain), one_node_free(&one);
+}
+
+/* With one key every weight is 1: y is the third part of x . w + b. */
+TEST(fused_attention_projects_and_refuses_what_does_not_fit)
+{
+    const float x[] = {1, 2}, w[] = {9, 9, 9, 9, 1, 2, 9, 9, 9, 9, 3, 4}, b[] = {0, 0, 0, 0, 10, 20};
+    const int32_t mask[] = {1, 1, 1};
+    Tensor in[] = {over(DT_FLOAT, 3, DIMS(1, 1, 2), x), over(DT_FLOAT, 2, DIMS(2, 6), w), over(DT_FLOAT, 1, DIMS(6), b),
+                   over(DT_INT32, 1, DIMS(3), mask)};
+    OneNode one = one_node("Attention", DOMAIN_MICROSOFT, 17, in, 3, 1);
+    OneNode masked = one_node("Attention", DOMAIN_MICROSOFT, 17, in, 4, 1);
+
+    node_set_int(one.node, "num_heads", 1);
+    CHECK_OK(one_node_run(&one, true));
+    CHECK_NEAR(tensor_get(&one.out[0], 0), 17, 1e-6);
+    CHECK_NEAR(tensor_get(&one.out[0], 1), 30, 1e-6);
+    node_set_int(one.node, "num_heads", 3);
+    CHECK_FAILS(one_node_eval(&one), CODE_MODEL, "do not divide into 3 heads");
+    node_set_int(one.node, "do_rotary", 1);
+    CHECK_FAILS(one_node_eval(&one), CODE_UNSUPPORTED, "do_rotary");
+    node_set_int(masked.node, "num_heads", 2);
+    CHECK_FAILS(one_node_eval(&masked), CODE_UNSUPPORTED, "a mask of 3 is not supported");
+    one_node_free(&one), one_node_free(&masked);
+}
+
+TEST(multi_head_attention_takes_the_past_first)
+{
+    const float q[] = {1, 0}, k[] = {0, 5}, v[] = {7, 7}, past_k[] = {0, 9}, past_v[] = {1, 3};
+    Tensor in[] = {over(DT_FLOAT, 3, DIMS(1, 1, 2), q), over(DT_FLOAT, 3, DIMS(1, 1, 2), k), over(DT_FLOAT, 3, DIMS(1, 1, 2), v),
+                   OMITTED, OMITTED, OMITTED, over(DT_FLOAT, 4, DIMS(1, 1, 1, 2), past_k),
+                   over(DT_FLOAT, 4, DIMS(1, 1, 1, 2), past_v)};
+    OneNode one = one_node("MultiHeadAttention", DOMAIN_MICROSOFT, 17, in, 8, 3);
+
+    node_set_int(one.node, "num_heads", 1);
+    CHECK_OK(one_node_run(&one, true));
+    CHECK_NEAR(tensor_get(&one.out[0], 0), 4, 1e-6); /* both keys score 0: the mean of 1 and 7 */
+    CHECK_NEAR(tensor_get(&one.out[0], 1), 5, 1e-6);
+    CHECK(memcmp(one.out[1].data, (float[]){0, 9, 0, 5}, 16) == 0);
+    CHECK(memcmp(one.out[2].data, (float[]){1, 3, 7, 7}, 16) == 0);
+    one_node_free(&one);
+    one = one_node("MultiHeadAttention", DOMAIN_MICROSOFT, 17, in, 7, 1);
+    node_set_int(one.node, "num_heads", 1);
+    CHECK_FAILS(one_node_eval(&one), CODE_MODEL, "must be given together");
+    one_node_free(&one);
 }

@@ -127,6 +127,7 @@ unit-tests:
 oracle: quantize $(BUILD)/probe tests/oracle/node_modules/.installed
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/run.js
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/floats.js
+	PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/ops.js
 
 tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/package-lock.json
 	cd tests/oracle && npm ci --ignore-scripts --no-audit --no-fund

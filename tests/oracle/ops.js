@@ -46,8 +46,10 @@ async function difference(row, work) {
 
 async function main(names) {
     const ops = new Map();
-    for (const row of CASES.filter(({ op }) => names.length === 0 || names.some((part) => op.includes(part))))
-        ops.set(`${row.domain}${row.domain && '.'}${row.op}`, [...ops.get(`${row.domain}${row.domain && '.'}${row.op}`) || [], row]);
+    for (const row of CASES.filter(({ op }) => names.length === 0 || names.some((part) => op.includes(part)))) {
+        const name = `${row.domain}${row.domain && '.'}${row.op}`;
+        ops.set(name, [...ops.get(name) || [], row]);
+    }
     let failed = 0;
     for (const [op, rows] of ops) {
         const work = program.freshFolder(path.join(program.ROOT, 'build/oracle-work/ops'));

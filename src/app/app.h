@@ -64,6 +64,7 @@ typedef struct Options {
     bool profile, parallel;
     const char *trace;
     const char *max_memory;
+    int64_t max_iterations;
     bool dry_run, quiet, verbose, help, version;
 } Options;
 
@@ -143,7 +144,7 @@ MUST_USE Status setup_method(const Options *options, RangeRule *ret);
 MUST_USE Status setup_plan(const Options *options, const Model *model, Plan **ret);
 /* Pass options from --no-simplify, --passes, --print-after; lives in arena. */
 MUST_USE Status setup_passes(const Options *options, Arena *arena, PassOptions *ret);
-MUST_USE Status setup_memory(const Options *options);
+MUST_USE Status setup_limits(const Options *options); /* --max-memory, --max-iterations */
 ExternalData setup_external(const Options *options);
 const Target *setup_target(const Options *options);
 /* raise and simplify as the options ask, and with a target give the graph the forms it likes; records[pass_count()]. */

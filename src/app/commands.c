@@ -119,7 +119,7 @@ int app_main(int argc, char **argv)
         return argc == 1 ? CODE_USAGE : 0;
     }
     int exit_code = CODE_OK;
-    status = setup_memory(&options);
+    status = setup_limits(&options);
     if (status == NULL)
         status = command->run(&options, &exit_code);
     if (status != NULL)

@@ -117,6 +117,8 @@ static const OptionRow rows[] = {
     {"trace", 0, OPTION_TEXT, AT(trace), COMMAND_BENCH, "FILE", "each step of the runs, for chrome://tracing or Perfetto", NULL},
     {"threads", 0, OPTION_COUNT, AT(threads), DATA, "N", "threads (default: one for each core)", NULL},
     {"max-memory", 0, OPTION_TEXT, AT(max_memory), ALL, "2G", "upper bound for tensors; exit 6 beyond it", NULL},
+    {"max-iterations", 0, OPTION_COUNT, AT(max_iterations), DATA | COMMAND_SIMPLIFY, "N",
+     "upper bound for the iterations of all loops of the model in one run (default 1048576); exit 3 beyond it", NULL},
     {"dry-run", 0, OPTION_FLAG, AT(dry_run), PASSES, NULL, "do everything but write", NULL},
     {"quiet", 'q', OPTION_FLAG, AT(quiet), ALL, NULL, "no progress and no notes", NULL},
     {"verbose", 'v', OPTION_FLAG, AT(verbose), ALL, NULL, "say more", NULL},
@@ -228,8 +230,8 @@ static Status parse_option(const Command *command, int argc, char **argv, int *a
 
 Status options_parse(const Command *command, int argc, char **argv, Options *ret)
 {
-    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1, .seed = -1, .window = NAN, .hop = NAN,
-                       .duration = NAN};
+    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1, .seed = -1, .max_iterations = -1,
+                       .window = NAN, .hop = NAN, .duration = NAN};
     int n_models = 0;
     bool only_words = false;
     for (int i = 0; i < argc;) {

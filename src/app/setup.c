@@ -1,5 +1,6 @@
 /* setup.c - from options to the objects the stages take. */
 #include "src/app/app.h"
+#include "src/ops/ops.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -424,7 +425,7 @@ ExternalData setup_external(const Options *options)
 }
 
 /* "2G", "512M", "1000000" */
-Status setup_memory(const Options *options)
+static MUST_USE Status limit_memory(const Options *options)
 {
     static const struct {
         char letter;
@@ -442,4 +443,11 @@ Status setup_memory(const Options *options)
         }
     return status_new(CODE_USAGE, "option '--max-memory' takes a size such as 2G or 512M, not '%s'",
                       options->max_memory);
+}
+
+Status setup_limits(const Options *options)
+{
+    if (options->max_iterations >= 0)
+        eval_limit_iterations(options->max_iterations);
+    return limit_memory(options);
 }

@@ -478,6 +478,7 @@ Status runner_run(Runner *runner, const Tensor *inputs, const Observer *observer
     const Plan *plan = runner->plan;
     clear_all(runner);
     runner->store.run++;
+    runner->host.iterations = 0;
     runner->observer = observer;
     for (int i = 0; i < plan->n_inputs; i++) {
         TRY(check_input(runner, plan->inputs[i], &inputs[i]));

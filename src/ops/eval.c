@@ -250,10 +250,21 @@ bool eval_is_constant(const EvalCtx *ctx, int i)
     return ctx->host->is_constant != NULL && ctx->host->is_constant(ctx->host, ctx, i);
 }
 
+static int64_t iteration_limit = INT64_C(1) << 20;
+
+void eval_limit_iterations(int64_t limit)
+{
+    iteration_limit = limit;
+}
+
 Status eval_subgraph(EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs, Tensor *ret, int n_ret)
 {
     if (ctx->host->subgraph == NULL)
         return eval_error(ctx, CODE_UNSUPPORTED, "an inner graph cannot run here");
+    TRY(interrupt_check());
+    if (++ctx->host->iterations > iteration_limit)
+        return eval_error(ctx, CODE_MODEL, "has not ended after %lld iterations, the most of all loops in one run; if they "
+                          "do end, raise --max-iterations", (long long)iteration_limit);
     return ctx->host->subgraph(ctx->host, ctx, graph, inputs, n_inputs, ret, n_ret);
 }
 

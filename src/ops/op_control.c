@@ -9,7 +9,6 @@
 
 #include "src/ops/family.h"
 
-#define LOOP_LIMIT (INT64_C(1) << 20) /* iterations of a Loop: more is taken for one that does not end */
 
 static Status inner_graph(const Node *node, const char *name, Graph **ret)
 {
@@ -311,10 +310,6 @@ static Status run_loop(EvalCtx *ctx, const Graph *body, Carried *carried, int64_
         uint8_t go_on = 1;
         int64_t iteration = k;
         Status status;
-        TRY(interrupt_check());
-        if (k == LOOP_LIMIT)
-            return eval_error(ctx, CODE_MODEL, "has not ended after %lld iterations, the most that are run",
-                              (long long)LOOP_LIMIT);
         TRY(tensor_view(&carried->inputs[0], DT_INT64, 0, NULL, &iteration));
         TRY(tensor_view(&carried->inputs[1], DT_BOOL, 0, NULL, &go_on));
         for (int i = 0; i < carried->n_state; i++)
@@ -493,7 +488,6 @@ static Status run_scan(EvalCtx *ctx, const Graph *body, Carried *carried, int n_
     }
     for (int64_t k = 0; k < length; k++) {
         Status status;
-        TRY(interrupt_check());
         for (int i = 0; i < n_state; i++)
             carried->inputs[i] = view_of(carried->state[i]);
         for (int i = 0; i < n_scans; i++)

@@ -111,6 +111,10 @@ bool eval_is_constant(const EvalCtx *ctx, int i);       /* input i is the same t
 MUST_USE Status eval_subgraph(EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs, Tensor *ret, int n_ret);
 MUST_USE NEVER_NULL Status eval_error(const EvalCtx *ctx, Code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* Upper bound for the times that inner graphs (bodies of Loop and Scan, branches) run in one run of a model; 1048576 unless
+ * set. Process-wide, to be set before anything runs. */
+void eval_limit_iterations(int64_t limit);
+
 /* The one who runs ops: src/exec for models, the folder of constants, a test. */
 typedef struct EvalHost {
     Status (*alloc)(struct EvalHost *host, EvalCtx *ctx, int output, size_t bytes, void **ret);
@@ -124,6 +128,7 @@ typedef struct EvalHost {
     bool (*is_constant)(struct EvalHost *host, const EvalCtx *ctx, int input);
     Status (*subgraph)(struct EvalHost *host, EvalCtx *ctx, const Graph *graph, const Tensor *inputs, int n_inputs,
                        Tensor *ret, int n_ret);
+    int64_t iterations; /* times that inner graphs have been run; set to 0 before each run of the model */
 } EvalHost; /* alloc is required; a NULL for the others means: never alias or reuse, malloc, no cache, not constant, unsupported */
 
 /* A fast implementation of an op. */

@@ -129,6 +129,17 @@ holds "and gives the same" sh -c "'$quantize' compare '$functions' inlined.onnx 
 holds "nothing local is left" sh -c "! grep -aq slope inlined.onnx"
 holds "run with functions" "$quantize" run "$functions" --input random --samples 1 -q
 
+# ---- loops ---------------------------------------------------------------------------------------------------------------
+
+# loop.onnx: y = x + 100, by a Loop that ends itself after 100 iterations.
+loop=$here/loop.onnx
+holds "a loop within the limit" "$quantize" run "$loop" --input random --max-iterations 100 -q
+complains "a loop beyond the limit" 3 "node 'count' (Loop): has not ended after 99 iterations" run "$loop" --input random \
+    --max-iterations 99
+complains "a loop beyond the limit, compared" 3 "--max-iterations" compare "$loop" "$loop" --data random --max-iterations 9
+complains "a loop beyond the limit, measured" 3 "--max-iterations" bench "$loop" --max-iterations 9
+complains "a loop beyond the limit, calibrated" 3 "--max-iterations" calibrate "$loop" --calib random --max-iterations 9 -o o.json
+
 # ---- calibration apart from the main job ---------------------------------------------------------------------------------
 
 holds "a table beside the model" "$quantize" "$glyphs" --calib "$demo/calib" --ranges-out table.json -o t1.onnx -q

@@ -96,7 +96,9 @@ TEST(control_loop_has_a_limit)
     CHECK_OK(plan_new(model, NULL, &plan));
     runner = runner_new(plan, NULL);
     CHECK_OK(tensor_view(&input, DT_FLOAT, 0, NULL, &value));
-    CHECK_FAILS(runner_run(runner, &input, NULL, &output), CODE_MODEL, "has not ended");
+    CHECK_FAILS(runner_run(runner, &input, NULL, &output), CODE_MODEL,
+                "(Loop): has not ended after 1048576 iterations, the most of all loops in one run; if they do end, raise "
+                "--max-iterations");
     runner_free(runner);
     plan_free(plan);
     model_free(model);

@@ -2,6 +2,7 @@
 # make demo     on a fresh Debian 12: installs what is missing, builds, quantizes the demo model
 # make check    the same set-up, then every test: unit tests under ASan and UBSan, command line, ONNX Runtime as oracle
 # make lint     layer rule, banned calls, warnings of gcc and clang, static analysis
+# make fuzz     random models under sanitizers: load, infer, run, simplify, quantize; SECONDS_=600
 # make deps     installs missing Debian packages (through sudo when not root); deps-check, deps-lint: those of the tests
 
 CC       ?= cc
@@ -19,6 +20,10 @@ INCLUDES  = -I. -I$(BUILD) $(shell pkg-config --cflags $(LIBRARIES))
 BUILD    ?= build/release
 ifeq ($(BUILD),build/asan)
 OPTIMIZE  = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DQUANTIZE_DEBUG
+endif
+ifeq ($(BUILD),build/fuzz)
+CC        = clang
+OPTIMIZE  = -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 endif
 ifeq ($(BUILD),build/debug)
 OPTIMIZE  = -O0 -DQUANTIZE_DEBUG
@@ -70,6 +75,11 @@ $(BUILD)/bench-observe: $(BUILD)/tests/bench/observe.o $(OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# libFuzzer's main around the program, see tests/fuzz/fuzz.c.
+$(BUILD)/fuzz: $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/fuzz/mutate.o $(OBJECTS)
+	@echo '  LD $@'
+	@$(CC) $(OPTIMIZE) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # Writes docs/ops.md.
 $(BUILD)/ops-doc: $(BUILD)/tests/conformance/ops_doc.o $(CORE)
 	@echo '  LD $@'
@@ -95,6 +105,7 @@ PACKAGES       = gcc libc6-dev pkg-config protobuf-c-compiler libprotobuf-c-dev 
                  libpng-dev libwebp-dev zlib1g-dev libsndfile1-dev libsamplerate0-dev libkissfft-dev libdnnl-dev
 PACKAGES_CHECK = nodejs npm
 PACKAGES_LINT  = cppcheck clang
+PACKAGES_FUZZ  = clang libclang-rt-dev llvm # the sanitizers' run time and libFuzzer; llvm-symbolizer
 
 deps:
 	@sh tests/install-packages.sh $(PACKAGES)
@@ -102,6 +113,8 @@ deps-check: deps
 	@sh tests/install-packages.sh --commands node npm -- $(PACKAGES_CHECK)
 deps-lint: deps
 	@sh tests/install-packages.sh $(PACKAGES_LINT)
+deps-fuzz: deps
+	@sh tests/install-packages.sh $(PACKAGES_FUZZ)
 
 # ---- the two commands of the README -----------------------------------------------------------------------------------
 
@@ -167,6 +180,15 @@ methods-table: quantize
 	sh tests/calib/methods.sh ./quantize $(QUANTIZE_SHARED)/models/classify/squeezenet1.1_imagenet.onnx \
 	    $(addprefix $(QUANTIZE_SHARED)/data/imagenet/,calib val val_labels.txt) --preset imagenet
 
+# Random models, for SECONDS_ seconds (default 600) on one core. What is found is kept in build/fuzz as crash-*, slow-unit-*,
+# leak-*, oom-* or timeout-*, and repeats with build/fuzz/fuzz FILE.
+SECONDS_ ?= 600
+
+fuzz: deps-fuzz
+	@sh tests/install-packages.sh libonnx-testdata
+	@$(MAKE) --no-print-directory BUILD=build/fuzz build/fuzz/fuzz
+	sh tests/fuzz/run.sh build/fuzz/fuzz $(TESTDATA) $(SECONDS_)
+
 # Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
 QUANTIZE_SHARED ?= ../shared
 
@@ -194,5 +216,5 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint demo check unit-tests oracle lint conformance simplify-table docs bench bench-models \
+.PHONY: all clean deps deps-check deps-lint deps-fuzz demo check unit-tests oracle fuzz lint conformance simplify-table docs bench bench-models \
         bench-observe methods-table simplify-scaling

@@ -30,7 +30,7 @@ OPTIMIZE  = -O0 -DQUANTIZE_DEBUG
 endif
 
 SOURCES   = $(filter-out src/main.c,$(wildcard src/*/*.c passes/*.c calib/*.c))
-TESTS     = $(filter-out tests/oracle/% tests/conformance/% tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
+TESTS     = $(filter-out tests/oracle/% tests/conformance/% tests/bench/% tests/fuzz/%,$(wildcard tests/*.c tests/*/*.c))
 OBJECTS   = $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema/onnx.pb-c.o
 COMPILE   = $(CC) $(CSTD) $(WARNINGS) $(OPTIMIZE) $(CFLAGS) $(INCLUDES) -MMD -MP
 

@@ -1,5 +1,6 @@
 # make          the program ./quantize
 # make demo     on a fresh Debian 12: installs what is missing, builds, quantizes the demo model
+# make demo-audio  the same with a model that hears: a keyword spotter and recordings
 # make check    the same set-up, then every test: unit tests under ASan and UBSan, command line, ONNX Runtime as oracle
 # make lint     layer rule, banned calls, warnings of gcc and clang, static analysis
 # make fuzz     random models under sanitizers: load, infer, run, simplify, quantize; SECONDS_=600
@@ -124,6 +125,13 @@ demo: deps
 	@mkdir -p build/demo
 	./quantize tests/demo/glyphs.onnx --calib tests/demo/calib --eval tests/demo/eval --labels tests/demo/eval_labels.txt \
 	    -o build/demo/glyphs.int8.onnx
+
+.PHONY: demo-audio
+demo-audio: deps
+	@$(MAKE) --no-print-directory quantize
+	@mkdir -p build/demo
+	./quantize tests/demo-audio/keywords.onnx --calib tests/demo-audio/calib --eval tests/demo-audio/eval \
+	    --labels tests/demo-audio/eval_labels.txt -o build/demo/keywords.int8.onnx
 
 check: deps-check
 	@$(MAKE) --no-print-directory quantize

@@ -78,6 +78,17 @@ holds "help" "$quantize" --help
 holds "version" "$quantize" --version
 holds "depfile" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' --samples 4 -o d.onnx --depfile d.d && grep -q 'd.onnx: ' d.d"
 
+# ---- recordings, front end in the metadata -------------------------------------------------------------------------------
+
+audio=$demo-audio
+holds "audio demo" "$quantize" "$audio/keywords.onnx" --calib "$audio/calib" --eval "$audio/eval" \
+    --labels "$audio/eval_labels.txt" -o k.onnx
+cp out table
+cp err notes
+holds "reads the front end of the model" grep -q "logmel n_fft=512 win_length=480 .*the model's metadata" notes
+holds "fp32 and int8 top-1 above 92 %" awk '/top-1/ { good = $2 > 92 && $4 > 92 } END { exit !good }' table
+holds "run with windows" sh -c "'$quantize' run k.onnx --input '$audio/calib' --samples 3 -q | grep -c : | grep -qx 3"
+
 # complains NAME CODE PART COMMAND ARGUMENT... : the same of a command.
 complains() {
     name=$1 code=$2 part=$3

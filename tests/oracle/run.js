@@ -11,7 +11,7 @@ const fs = require('fs');
 const path = require('path');
 const { ROOT } = require('./program');
 const { DEMO, SHARED } = require('./models');
-const { AUDIO } = require('./models_audio');
+const { DEMO_AUDIO, AUDIO } = require('./models_audio');
 const { Tally, checkModel } = require('./checks');
 
 async function main(names) {
@@ -20,7 +20,7 @@ async function main(names) {
     const full = process.env.FULL === '1';
     const wanted = (row) => names.length === 0 || names.some((name) => row.name.includes(name));
     const tally = new Tally();
-    const rows = [[path.join(ROOT, 'tests/demo'), DEMO],
+    const rows = [[path.join(ROOT, 'tests/demo'), DEMO], [path.join(ROOT, 'tests/demo-audio'), DEMO_AUDIO],
         ...[...SHARED, ...AUDIO].map((row) => [shared, row])];
     const jobs = rows.filter(([, row]) => wanted(row));
     const present = ([root, row]) => root !== shared || fs.existsSync(path.join(root, row.file));

@@ -214,7 +214,9 @@ MUST_USE Status states_keep(States *states, const Tensor *outputs); /* after eac
 /* Elements that are counted of one value over all samples; of larger ones a regular subset, the same for any split of the
  * samples. Extremes are always those of all elements. */
 #define COLLECT_COUNTS ((int64_t)1 << 21)
-#define COLLECT_COUNTS_SAMPLE ((int64_t)4096) /* but never fewer than these of one sample */
+/* But never fewer than these of one sample, nor more. */
+#define COLLECT_COUNTS_LEAST ((int64_t)4096)
+#define COLLECT_COUNTS_MOST ((int64_t)65536)
 
 typedef struct CollectOptions {
     const StateLink *links;

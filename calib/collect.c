@@ -277,7 +277,7 @@ Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOpt
     if (options != NULL)
         collect.options = *options;
     int64_t counts = collect.options.counts > 0 ? collect.options.counts : COLLECT_COUNTS;
-    collect.most = MAX(counts / MAX(dataset_total(dataset), 1), COLLECT_COUNTS_SAMPLE);
+    collect.most = MAX(MIN(counts / MAX(dataset_total(dataset), 1), COLLECT_COUNTS_MOST), COLLECT_COUNTS_LEAST);
     collect.total = dataset_count(dataset);
     if (collect.options.n_links > 0)
         team = NULL; /* one after the other */

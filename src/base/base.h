@@ -202,6 +202,7 @@ typedef struct Sha256 {
     uint32_t state[8];
     uint64_t bytes;
     unsigned char block[64];
+    bool plain; /* plain loops, whatever the CPU has */
 } Sha256;
 void sha256_init(Sha256 *sha);
 void sha256_add(Sha256 *sha, const void *data, size_t bytes);
@@ -211,7 +212,7 @@ uint64_t hash_bytes(const void *data, size_t bytes, uint64_t seed);
 /* ---- cpu.c, clock, interrupt ------------------------------------------------------------------------------------- */
 
 typedef struct CpuFeatures {
-    bool avx2, avx512, vnni, amx_int8;
+    bool avx2, avx512, vnni, amx_int8, sha;
 } CpuFeatures;
 CpuFeatures cpu_features(void);
 int cpu_count(void);

@@ -29,7 +29,7 @@ static bool has_bits(uint32_t word, uint32_t bits)
 
 static CpuFeatures read_features(void)
 {
-    CpuFeatures features = {false, false, false, false};
+    CpuFeatures features = {0};
     unsigned leaves, ebx, ecx, edx, eax1, ebx1, ecx1, edx1;
     uint32_t states = saved_states();
     if (!has_bits(states, STATE_AVX) || !__get_cpuid_count(7, 0, &leaves, &ebx, &ecx, &edx))
@@ -37,6 +37,7 @@ static CpuFeatures read_features(void)
     features.avx2 = has_bits(ebx, 1u << 5);
     if (has_bits(states, STATE_AVX512)) /* F, DQ, BW, VL: what kernels for it take for granted */
         features.avx512 = has_bits(ebx, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
+    features.sha = has_bits(ebx, 1u << 29);
     features.vnni = features.avx512 && has_bits(ecx, 1u << 11);
     if (leaves >= 1 && __get_cpuid_count(7, 1, &eax1, &ebx1, &ecx1, &edx1))
         features.vnni |= features.avx2 && has_bits(eax1, 1u << 4); /* the 256-bit form of processors without AVX-512 */
@@ -46,7 +47,7 @@ static CpuFeatures read_features(void)
 #else
 static CpuFeatures read_features(void)
 {
-    return (CpuFeatures){false, false, false, false};
+    return (CpuFeatures){0};
 }
 #endif
 

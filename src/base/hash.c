@@ -2,6 +2,9 @@
 #include "src/base/base.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 /* FIPS 180-4, 4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t round_constants[64] = {
@@ -21,7 +24,7 @@ static uint32_t rotate_right(uint32_t x, unsigned n)
 }
 
 /* 6.2.2: one block of 64 bytes into the state; letters as in the standard. */
-static void sha256_block(uint32_t state[8], const unsigned char *block)
+static void plain_block(uint32_t state[8], const unsigned char *block)
 {
     uint32_t w[64];
     for (int t = 0; t < 16; t++) {
@@ -60,6 +63,47 @@ static void sha256_block(uint32_t state[8], const unsigned char *block)
     state[7] += h;
 }
 
+#if defined(__x86_64__)
+/* The same with the instructions made for it: two rounds each, on the state as A B E F and C D G H. Source: Intel SDM vol. 2,
+ * SHA256RNDS2, SHA256MSG1, SHA256MSG2. */
+__attribute__((target("sha,sse4.1"))) static void fast_blocks(uint32_t state[8], const unsigned char *p, size_t n)
+{
+    const __m128i swap = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
+    __m128i badc = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)state), 0xb1);
+    __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)(state + 4)), 0x1b);
+    __m128i abef = _mm_alignr_epi8(badc, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, badc, 0xf0);
+    for (; n > 0; n--, p += 64) {
+        __m128i was_abef = abef, was_cdgh = cdgh, w[4];
+        for (int i = 0; i < 4; i++)
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), swap);
+        for (int t = 0; t < 16; t++) { /* four rounds; w[t % 4] becomes the words of four steps on */
+            __m128i *now = &w[t & 3], next = w[(t + 1) & 3], behind = w[(t + 2) & 3], last = w[(t + 3) & 3];
+            __m128i k = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(const void *)(round_constants + 4 * t)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(k, 0x0e));
+            *now = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(*now, next), _mm_alignr_epi8(last, behind, 4)), last);
+        }
+        abef = _mm_add_epi32(abef, was_abef);
+        cdgh = _mm_add_epi32(cdgh, was_cdgh);
+    }
+    __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+    _mm_storeu_si128((__m128i *)(void *)state, _mm_blend_epi16(feba, dchg, 0xf0));
+    _mm_storeu_si128((__m128i *)(void *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+#endif
+
+static void add_blocks(Sha256 *sha, const unsigned char *p, size_t n)
+{
+#if defined(__x86_64__)
+    if (!sha->plain && cpu_features().sha) {
+        fast_blocks(sha->state, p, n);
+        return;
+    }
+#endif
+    for (; n > 0; n--, p += 64)
+        plain_block(sha->state, p);
+}
+
 void sha256_init(Sha256 *sha)
 {
     /* 5.3.3: the same of the square roots of the first 8 primes. */
@@ -78,14 +122,14 @@ void sha256_add(Sha256 *sha, const void *data, size_t bytes)
             memcpy(sha->block + held, p, part);
         if (held + part < 64)
             return;
-        sha256_block(sha->state, sha->block);
+        add_blocks(sha, sha->block, 1);
         p += part;
         bytes -= part;
     }
-    for (; bytes >= 64; p += 64, bytes -= 64)
-        sha256_block(sha->state, p);
-    if (bytes > 0)
-        memcpy(sha->block, p, bytes);
+    if (bytes >= 64)
+        add_blocks(sha, p, bytes / 64);
+    if (bytes % 64 > 0)
+        memcpy(sha->block, p + bytes / 64 * 64, bytes % 64);
 }
 
 void sha256_hex(Sha256 *sha, char ret_hex[65])

@@ -15,6 +15,7 @@ const DEMO = {
     samples: 3, calibrate: 0, eval: 'eval', labels: 'eval_labels.txt', points: 1.0, ortPoints: 0.4,
 };
 
+const SENTENCES = 'data/text/sst2_dev_bert_ids.tsv';
 const IMAGENET = ['--preset', 'imagenet'];
 const CIFAR_MEAN = ['--mean', '0.4914,0.4822,0.4465', '--std', '0.2471,0.2435,0.2616'];
 
@@ -76,6 +77,10 @@ const SHARED = [
     {
         name: 'yolov8n', file: 'models/detect/yolov8n_coco.onnx', calib: 'data/coco', options: ['--preset', 'yolo'],
         samples: 2, calibrate: 8,
+    },
+    {
+        name: 'text bert_sst2', file: 'models/text/bert_sst2_ts.onnx', options: [], samples: 4, calibrate: 40,
+        inputs: { input_ids: { tokens: SENTENCES, lines: 60 }, attention_mask: { tokens: SENTENCES, lines: 60, mask: true } },
     },
     {
         name: 'espcn_x3', file: 'models/vision/espcn_x3_core.onnx', calib: 'data/coco',

@@ -72,11 +72,24 @@ function modelFile(root, file, work) {
     return unpacked;
 }
 
+// Sentences as token numbers, "label TAB numbers" a line, each as long as it is: [1, length], or ones for a mask.
+function tokenFolder(root, { tokens, lines, mask }, folder) {
+    freshFolder(folder);
+    fs.readFileSync(path.join(root, tokens), 'utf8').split('\n').slice(0, lines).forEach((line, k) => {
+        const numbers = line.split('\t')[1].trim().split(' ').map((word) => (mask ? 1n : BigInt(word)));
+        npy.write(path.join(folder, `${String(k).padStart(3, '0')}.npy`),
+            { type: 'int64', dims: [1, numbers.length], data: BigInt64Array.from(numbers) });
+    });
+    return folder;
+}
+
 // Data of a row as options: all in one place, or each input by itself, tensors written as .npy.
 function dataOptions(root, row, work, option) {
     if (row.inputs === undefined)
         return [option, dataFolder(root, row.calib, work)];
     return Object.entries(row.inputs).flatMap(([name, data]) => {
+        if (data.tokens !== undefined)
+            return ['--input', `${name}=${tokenFolder(root, data, path.join(work, name))}`];
         if (typeof data === 'string')
             return ['--input', `${name}=${path.join(root, data)}`];
         const file = path.join(work, `${name}.npy`);

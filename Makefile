@@ -145,8 +145,8 @@ unit-tests:
 	build/asan/unit-tests $(TEST)
 
 # ONNX Runtime as oracle; models of QUANTIZE_SHARED (default ../shared) too when they are there. FULL=1: more samples.
-oracle: quantize $(BUILD)/probe tests/oracle/node_modules/.installed
-	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/run.js
+oracle: quantize $(BUILD)/probe $(BUILD)/bench-models tests/oracle/node_modules/.installed
+	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe GENERATOR=$(CURDIR)/$(BUILD)/bench-models node tests/oracle/run.js
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/floats.js
 	PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/ops.js
 

@@ -51,7 +51,7 @@ class Job {
         this.tally = tally;
         this.row = row;
         this.work = program.freshFolder(path.join(work, row.name.replace(/\W+/g, '_')));
-        this.model = program.modelFile(root, row.file, this.work);
+        this.model = program.modelFile(root, row, this.work);
         this.calib = program.dataOptions(root, row, this.work, '--calib');
         this.input = program.dataOptions(root, row, this.work, '--input');
         this.eval = row.eval && path.join(root, row.eval);

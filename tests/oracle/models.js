@@ -7,6 +7,7 @@
 //     inputs     in place of calib: data of each input, a path or a tensor
 //     state      samples follow each other: an output goes back to an input
 //     allFloat   nothing in it runs in integers
+//     generate   in place of file (which must be there): the model by that name of tests/bench
 //     margin     in place of 15 dB: random weights enlarge the one tie in 250,000 behind normalizations in float
 'use strict';
 
@@ -80,7 +81,13 @@ const SHARED = [
     },
     {
         name: 'text bert_sst2', file: 'models/text/bert_sst2_ts.onnx', options: [], samples: 4, calibrate: 40,
-        inputs: { input_ids: { tokens: SENTENCES, lines: 60 }, attention_mask: { tokens: SENTENCES, lines: 60, mask: true } },
+        inputs: { input_ids: { tokens: SENTENCES, lines: 60, below: 30522 }, attention_mask: { tokens: SENTENCES, lines: 60, mask: true } },
+    },
+    {
+        name: 'text generated transformer', file: SENTENCES, generate: 'text_transformer', options: [], samples: 4,
+        calibrate: 40,
+        inputs: { input_ids: { tokens: SENTENCES, lines: 60, below: 1000 },
+            attention_mask: { tokens: SENTENCES, lines: 60, mask: true } },
     },
     {
         name: 'espcn_x3', file: 'models/vision/espcn_x3_core.onnx', calib: 'data/coco',

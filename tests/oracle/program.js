@@ -9,6 +9,7 @@ const npy = require('./npy');
 
 const ROOT = path.resolve(__dirname, '../..');
 const QUANTIZE = path.resolve(process.env.QUANTIZE || path.join(ROOT, 'quantize'));
+const GENERATOR = path.resolve(process.env.GENERATOR || path.join(ROOT, 'build/release/bench-models'));
 const PROBE = path.resolve(process.env.PROBE || path.join(ROOT, 'build/release/probe'));
 
 function call(program, args, cwd) {
@@ -62,8 +63,12 @@ function dataFolder(root, data, work) {
     return folder;
 }
 
-// The model of a row; a .gz becomes a file of its own.
-function modelFile(root, file, work) {
+// The model of a row: a .gz becomes a file of its own, `generate` names one of tests/bench with random weights.
+function modelFile(root, { file, generate }, work) {
+    if (generate !== undefined) {
+        call(GENERATOR, [work, generate]);
+        return path.join(work, `${generate}.onnx`);
+    }
     const source = path.join(root, file);
     if (!source.endsWith('.gz'))
         return source;
@@ -73,10 +78,10 @@ function modelFile(root, file, work) {
 }
 
 // Sentences as token numbers, "label TAB numbers" a line, each as long as it is: [1, length], or ones for a mask.
-function tokenFolder(root, { tokens, lines, mask }, folder) {
+function tokenFolder(root, { tokens, lines, mask, below }, folder) {
     freshFolder(folder);
     fs.readFileSync(path.join(root, tokens), 'utf8').split('\n').slice(0, lines).forEach((line, k) => {
-        const numbers = line.split('\t')[1].trim().split(' ').map((word) => (mask ? 1n : BigInt(word)));
+        const numbers = line.split('\t')[1].trim().split(' ').map((word) => (mask ? 1n : BigInt(word) % BigInt(below)));
         npy.write(path.join(folder, `${String(k).padStart(3, '0')}.npy`),
             { type: 'int64', dims: [1, numbers.length], data: BigInt64Array.from(numbers) });
     });

@@ -23,6 +23,36 @@
 #else
 #define CPU_CLONES
 #endif
+/* The same with the choice made at run time, so that QUANTIZE_CPU rules it (see cpu_level), for a function
+ * `name_body parameters` declared CPU_BODY: defines `name`. scope is static or nothing. */
+#define CPU_BODY static inline __attribute__((always_inline))
+#if defined(__x86_64__)
+#define CPU_LEVELS(scope, name, parameters, arguments)                                                                 \
+    __attribute__((target("avx2,fma"))) static void name##_avx2 parameters                                             \
+    {                                                                                                                  \
+        name##_body arguments;                                                                                         \
+    }                                                                                                                  \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq"))) static void name##_avx512 parameters        \
+    {                                                                                                                  \
+        name##_body arguments;                                                                                         \
+    }                                                                                                                  \
+    scope void name parameters                                                                                         \
+    {                                                                                                                  \
+        CpuLevel level_ = cpu_level();                                                                                 \
+        if (level_ >= CPU_AVX512)                                                                                      \
+            name##_avx512 arguments;                                                                                   \
+        else if (level_ >= CPU_AVX2)                                                                                   \
+            name##_avx2 arguments;                                                                                     \
+        else                                                                                                           \
+            name##_body arguments;                                                                                     \
+    }
+#else
+#define CPU_LEVELS(scope, name, parameters, arguments)                                                                 \
+    scope void name parameters                                                                                         \
+    {                                                                                                                  \
+        name##_body arguments;                                                                                         \
+    }
+#endif
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
@@ -213,8 +243,13 @@ uint64_t hash_bytes(const void *data, size_t bytes, uint64_t seed);
 
 typedef struct CpuFeatures {
     bool avx2, avx512, vnni, amx_int8, sha;
+    bool vbmi; /* byte permutations of AVX-512 */
 } CpuFeatures;
+/* What the processor and the system offer, less what the environment variable QUANTIZE_CPU rules out: baseline, avx2, avx512,
+ * vnni (of 256 or 512 bits) or amx is the most that is used. For tests, and to measure what an older processor would need. */
 CpuFeatures cpu_features(void);
+typedef enum CpuLevel { CPU_BASELINE, CPU_AVX2, CPU_AVX512, CPU_VNNI, CPU_AMX } CpuLevel;
+CpuLevel cpu_level(void);         /* the greatest of these that cpu_features() has */
 int cpu_count(void);
 const char *cpu_name(void);       /* model name as the system gives it, "unknown" otherwise */
 double clock_seconds(void);       /* monotonic */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,12 @@ static bool has_bits(uint32_t word, uint32_t bits)
     return (word & bits) == bits;
 }
 
+static bool has_fma(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && has_bits(ecx, 1u << 12);
+}
+
 static CpuFeatures read_features(void)
 {
     CpuFeatures features = {0};
@@ -34,10 +41,11 @@ static CpuFeatures read_features(void)
     uint32_t states = saved_states();
     if (!has_bits(states, STATE_AVX) || !__get_cpuid_count(7, 0, &leaves, &ebx, &ecx, &edx))
         return features;
-    features.avx2 = has_bits(ebx, 1u << 5);
-    if (has_bits(states, STATE_AVX512)) /* F, DQ, BW, VL: what kernels for it take for granted */
+    features.avx2 = has_bits(ebx, 1u << 5) && has_fma(); /* no processor has the one without the other */
+    if (features.avx2 && has_bits(states, STATE_AVX512)) /* F, DQ, BW, VL: what kernels for it take for granted */
         features.avx512 = has_bits(ebx, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
     features.sha = has_bits(ebx, 1u << 29);
+    features.vbmi = features.avx512 && has_bits(ecx, 1u << 1);
     features.vnni = features.avx512 && has_bits(ecx, 1u << 11);
     if (leaves >= 1 && __get_cpuid_count(7, 1, &eax1, &ebx1, &ecx1, &edx1))
         features.vnni |= features.avx2 && has_bits(eax1, 1u << 4); /* the 256-bit form of processors without AVX-512 */
@@ -54,9 +62,38 @@ static CpuFeatures read_features(void)
 static CpuFeatures features_read;
 static pthread_once_t features_once = PTHREAD_ONCE_INIT;
 
+static CpuLevel level_read;
+
+static CpuLevel level_of(CpuFeatures features)
+{
+    return features.amx_int8 ? CPU_AMX : features.vnni ? CPU_VNNI : features.avx512 ? CPU_AVX512 : features.avx2 ? CPU_AVX2
+                                                                                                                 : CPU_BASELINE;
+}
+
+/* QUANTIZE_CPU as a level; an unknown word rules nothing out. */
+static CpuLevel level_allowed(void)
+{
+    static const char *const names[] = {
+        [CPU_BASELINE] = "baseline", [CPU_AVX2] = "avx2", [CPU_AVX512] = "avx512", [CPU_VNNI] = "vnni", [CPU_AMX] = "amx"};
+    const char *word = getenv("QUANTIZE_CPU");
+    for (size_t i = 0; word != NULL && i < COUNT_OF(names); i++)
+        if (strcmp(word, names[i]) == 0)
+            return (CpuLevel)i;
+    return CPU_AMX;
+}
+
 static void read_features_once(void)
 {
-    features_read = read_features();
+    CpuFeatures f = read_features();
+    CpuLevel allowed = level_allowed();
+    f.sha = f.sha && allowed >= CPU_AVX2;
+    f.avx2 = f.avx2 && allowed >= CPU_AVX2;
+    f.avx512 = f.avx512 && allowed >= CPU_AVX512;
+    f.vbmi = f.vbmi && allowed >= CPU_AVX512;
+    f.vnni = f.vnni && allowed >= CPU_VNNI;
+    f.amx_int8 = f.amx_int8 && allowed >= CPU_AMX;
+    features_read = f;
+    level_read = level_of(f);
 }
 
 /* Read once: on a virtual machine each CPUID leaves the guest, and this is asked for every node. */
@@ -64,6 +101,12 @@ CpuFeatures cpu_features(void)
 {
     pthread_once(&features_once, read_features_once);
     return features_read;
+}
+
+CpuLevel cpu_level(void)
+{
+    pthread_once(&features_once, read_features_once);
+    return level_read;
 }
 
 static char name[128] = "unknown";

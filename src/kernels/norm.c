@@ -28,23 +28,42 @@ static void affine_plane(void *context, int64_t plane, int worker)
         y[i] = x[i] * scale + shift;
 }
 
-static void rows_row(void *context, int64_t row, int worker)
+#define LANES 8 /* sums of a row, joined in one order: the same on every processor */
+
+CPU_BODY double join(const double *lanes)
+{
+    double sum = 0.0;
+
+    for (int64_t l = 0; l < LANES; l++)
+        sum += lanes[l];
+    return sum;
+}
+
+CPU_BODY void rows_row_body(void *context, int64_t row, int worker)
 {
     const Norm *norm = context;
-    int64_t n = norm->inner;
+    int64_t n = norm->inner, whole = n - n % LANES;
     const float *x = norm->x + row * n;
     float *y = norm->y + row * n;
-    double sum = 0.0, squares = 0.0;
+    double sums[LANES] = {0}, squares[LANES] = {0};
 
     (void)worker;
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)x[i];
-    double mean = n == 0 ? 0.0 : sum / (double)n;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < whole; i += LANES)
+        for (int64_t l = 0; l < LANES; l++)
+            sums[l] += (double)x[i + l];
+    for (int64_t i = whole; i < n; i++)
+        sums[i - whole] += (double)x[i];
+    double mean = n == 0 ? 0.0 : join(sums) / (double)n;
+    for (int64_t i = 0; i < whole; i += LANES)
+        for (int64_t l = 0; l < LANES; l++) {
+            double difference = (double)x[i + l] - mean;
+            squares[l] += difference * difference;
+        }
+    for (int64_t i = whole; i < n; i++) {
         double difference = (double)x[i] - mean;
-        squares += difference * difference;
+        squares[i - whole] += difference * difference;
     }
-    double inverse = 1.0 / sqrt((n == 0 ? 0.0 : squares / (double)n) + (double)norm->epsilon);
+    double inverse = 1.0 / sqrt((n == 0 ? 0.0 : join(squares) / (double)n) + (double)norm->epsilon);
     for (int64_t i = 0; i < n; i++)
         y[i] = (float)(((double)x[i] - mean) * inverse);
     if (norm->mean != NULL)
@@ -52,6 +71,8 @@ static void rows_row(void *context, int64_t row, int worker)
     if (norm->inverse != NULL)
         norm->inverse[row] = (float)inverse;
 }
+
+CPU_LEVELS(static, rows_row, (void *context, int64_t row, int worker), (context, row, worker))
 
 /* One image: square sums over the channels c - (size - 1) / 2 ... c + size / 2 (both ends included, cut at the
  * edges). */

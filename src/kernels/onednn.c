@@ -16,12 +16,26 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t engine;
 static void (*set_threads)(int);
 
+/* oneDNN keeps to the same instructions as our own loops. */
+static void limit_instructions(void)
+{
+    static const struct {
+        CpuLevel level;
+        dnnl_cpu_isa_t isa;
+    } limits[] = {{CPU_BASELINE, dnnl_cpu_isa_sse41}, {CPU_AVX2, dnnl_cpu_isa_avx2}, {CPU_AVX512, dnnl_cpu_isa_avx512_core}};
+
+    for (size_t i = 0; i < COUNT_OF(limits); i++)
+        if (cpu_level() == limits[i].level)
+            (void)dnnl_set_max_cpu_isa(limits[i].isa); /* refused only when oneDNN was used before: it was not */
+}
+
 static void start(void)
 {
     void *symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
 
     if (symbol != NULL)
         memcpy(&set_threads, &symbol, sizeof symbol); /* ISO C has no cast from object to function pointer */
+    limit_instructions();
     if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
         engine = NULL;
 }

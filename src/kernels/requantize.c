@@ -10,6 +10,10 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #define BLOCK 16384 /* elements of a team item */
 #define ROW 256     /* elements unpacked at a time */
@@ -61,16 +65,34 @@ static inline int32_t round_shifted(float x, KernelType type)
     return (int32_t)round_even(x);
 }
 
+CPU_BODY void round_row(const float *x, int64_t n, KernelType type, uint8_t *y)
+{
+    if (type == KERNEL_U8)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (uint8_t)(uint32_t)round_shifted(x[i], KERNEL_U8);
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (uint8_t)(uint32_t)round_shifted(x[i], KERNEL_S8);
+}
+
 /* n elements as floats, less zero; step 0 repeats one. */
-static void load_floats(KernelType type, const void *data, int64_t at, int64_t step, int64_t n, int32_t zero,
+CPU_BODY void load_floats(KernelType type, const void *data, int64_t at, int64_t step, int64_t n, int32_t zero,
                         float *ret)
 {
     const uint8_t *u8 = (const uint8_t *)data + at * step;
     const int8_t *s8 = (const int8_t *)data + at * step;
 
+    float first = (float)(load8(type, data, 0) - zero);
+
     if (step == 0)
         for (int64_t i = 0; i < n; i++)
-            ret[i] = (float)(load8(type, data, 0) - zero);
+            ret[i] = first;
+    else if (step == 1 && type == KERNEL_U8)
+        for (int64_t i = 0; i < n; i++)
+            ret[i] = (float)(u8[i] - zero);
+    else if (step == 1)
+        for (int64_t i = 0; i < n; i++)
+            ret[i] = (float)(s8[i] - zero);
     else if (type == KERNEL_U8)
         for (int64_t i = 0; i < n; i++)
             ret[i] = (float)(u8[i * step] - zero);
@@ -217,14 +239,43 @@ typedef struct TableJob {
     int64_t n;
 } TableJob;
 
+#if defined(__x86_64__)
+/* 64 bytes at once: two permutations of 128 table bytes each, the top bit chooses. */
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static int64_t table_permute(const uint8_t *table, const uint8_t *x,
+                                                                                    int64_t n, uint8_t *y)
+{
+    __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 64);
+    __m512i t2 = _mm512_loadu_si512(table + 128), t3 = _mm512_loadu_si512(table + 192);
+    int64_t i = 0;
+
+    for (; i + 64 <= n; i += 64) {
+        __m512i at = _mm512_loadu_si512(x + i);
+        __m512i low = _mm512_permutex2var_epi8(t0, at, t1), high = _mm512_permutex2var_epi8(t2, at, t3);
+        _mm512_storeu_si512(y + i, _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high));
+    }
+    return i;
+}
+#endif
+
+static void table_bytes(const uint8_t table[256], const uint8_t *x, int64_t n, uint8_t *y)
+{
+    int64_t i = 0;
+
+#if defined(__x86_64__)
+    if (cpu_features().vbmi)
+        i = table_permute(table, x, n, y);
+#endif
+    for (; i < n; i++)
+        y[i] = table[x[i]];
+}
+
 static void table_block(void *context, int64_t block, int worker)
 {
     const TableJob *job = context;
-    int64_t end = MIN(job->n, (block + 1) * BLOCK);
+    int64_t begin = block * BLOCK;
 
     (void)worker;
-    for (int64_t i = block * BLOCK; i < end; i++)
-        job->y[i] = job->table[job->x[i]];
+    table_bytes(job->table, job->x + begin, MIN(job->n - begin, BLOCK), job->y + begin);
 }
 
 void table_apply(Team *team, const uint8_t table[256], const void *x, int64_t n, void *y)
@@ -240,39 +291,88 @@ static inline float fused(float a, float b, float c)
     return (float)((double)a * (double)b + (double)c);
 }
 
-CPU_CLONES void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
-                     int64_t n, Scale8 y_scale, void *y)
+typedef struct BinaryRow8 {
+    const void *a, *b;
+    int64_t a_step, b_step, n;
+    Scale8 a_scale, b_scale;
+    KernelType type; /* of y */
+    float a_ratio, b_ratio, fixed;
+    uint8_t *y;
+} BinaryRow8;
+
+/* Steps are 0 or 1 but for odd broadcasts; instruction: the processor has the fused one. */
+CPU_BODY void add_row_pieces(const BinaryRow8 *row, bool instruction)
 {
-    float a_ratio = a_scale.scale / y_scale.scale, b_ratio = b_scale.scale / y_scale.scale;
-    float fixed = (float)y_scale.zero - fused(a_ratio, (float)a_scale.zero, b_ratio * (float)b_scale.zero);
     float a_row[ROW], b_row[ROW];
 
-    for (int64_t at = 0; at < n; at += ROW) {
-        int64_t piece = MIN(n - at, ROW);
-        uint8_t *out = (uint8_t *)y + at;
-        load_floats(a_scale.type, a, at, a_step, piece, 0, a_row);
-        load_floats(b_scale.type, b, at, b_step, piece, 0, b_row);
-        for (int64_t i = 0; i < piece; i++) {
-            float sum = fused(a_row[i], a_ratio, fused(b_row[i], b_ratio, fixed));
-            out[i] = (uint8_t)(uint32_t)round_shifted(sum, y_scale.type);
-        }
+    for (int64_t at = 0; at < row->n; at += ROW) {
+        int64_t piece = MIN(row->n - at, ROW);
+        load_floats(row->a_scale.type, row->a, at, row->a_step, piece, 0, a_row);
+        load_floats(row->b_scale.type, row->b, at, row->b_step, piece, 0, b_row);
+        if (instruction)
+            for (int64_t i = 0; i < piece; i++)
+                a_row[i] = __builtin_fmaf(a_row[i], row->a_ratio, __builtin_fmaf(b_row[i], row->b_ratio, row->fixed));
+        else
+            for (int64_t i = 0; i < piece; i++)
+                a_row[i] = fused(a_row[i], row->a_ratio, fused(b_row[i], row->b_ratio, row->fixed));
+        round_row(a_row, piece, row->type, row->y + at);
     }
 }
 
-CPU_CLONES void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
-                     int64_t n, Scale8 y_scale, void *y)
+CPU_BODY void mul_row_body(const BinaryRow8 *row)
 {
-    float ratio = a_scale.scale * b_scale.scale / y_scale.scale, zero = (float)y_scale.zero;
     float a_row[ROW], b_row[ROW];
 
-    for (int64_t at = 0; at < n; at += ROW) {
-        int64_t piece = MIN(n - at, ROW);
-        uint8_t *out = (uint8_t *)y + at;
-        load_floats(a_scale.type, a, at, a_step, piece, a_scale.zero, a_row);
-        load_floats(b_scale.type, b, at, b_step, piece, b_scale.zero, b_row);
+    for (int64_t at = 0; at < row->n; at += ROW) {
+        int64_t piece = MIN(row->n - at, ROW);
+        load_floats(row->a_scale.type, row->a, at, row->a_step, piece, row->a_scale.zero, a_row);
+        load_floats(row->b_scale.type, row->b, at, row->b_step, piece, row->b_scale.zero, b_row);
         for (int64_t i = 0; i < piece; i++) /* products below 2^24 are exact */
-            out[i] = (uint8_t)(uint32_t)round_shifted(a_row[i] * b_row[i] * ratio + zero, y_scale.type);
+            a_row[i] = a_row[i] * b_row[i] * row->a_ratio + row->fixed;
+        round_row(a_row, piece, row->type, row->y + at);
     }
+}
+
+CPU_BODY void add_row_plain_body(const BinaryRow8 *row)
+{
+    add_row_pieces(row, false);
+}
+
+CPU_LEVELS(static, add_row_plain, (const BinaryRow8 *row), (row))
+CPU_LEVELS(static, mul_row, (const BinaryRow8 *row), (row))
+
+#if defined(__x86_64__)
+CPU_BODY void add_row_fused_body(const BinaryRow8 *row)
+{
+    add_row_pieces(row, true);
+}
+
+CPU_LEVELS(static, add_row_fused, (const BinaryRow8 *row), (row))
+#endif
+
+void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
+                     Scale8 y_scale, void *y)
+{
+    float a_ratio = a_scale.scale / y_scale.scale, b_ratio = b_scale.scale / y_scale.scale;
+    float fixed = (float)y_scale.zero - fused(a_ratio, (float)a_scale.zero, b_ratio * (float)b_scale.zero);
+    BinaryRow8 row = {a, b, a_step, b_step, n, a_scale, b_scale, y_scale.type, a_ratio, b_ratio, fixed, y};
+
+#if defined(__x86_64__)
+    if (cpu_level() >= CPU_AVX2) {
+        add_row_fused(&row);
+        return;
+    }
+#endif
+    add_row_plain(&row);
+}
+
+void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
+                     Scale8 y_scale, void *y)
+{
+    float ratio = a_scale.scale * b_scale.scale / y_scale.scale;
+    BinaryRow8 row = {a, b, a_step, b_step, n, a_scale, b_scale, y_scale.type, ratio, 0.0F, (float)y_scale.zero, y};
+
+    mul_row(&row);
 }
 
 typedef struct GlobalAverage {
@@ -361,26 +461,71 @@ typedef struct QSoftmax {
     float table[256]; /* exp of the distance from the greatest element, times a common factor */
 } QSoftmax;
 
-static void qsoftmax_outer(void *context, int64_t outer, int worker)
+/* A strip of columns side by side, each summed in the order of its elements. */
+CPU_BODY void qsoftmax_strip(const QSoftmax *job, int64_t at, int64_t columns)
+{
+    float sum[ROW];
+    int32_t from[ROW]; /* of the table */
+
+    for (int64_t c = 0; c < columns; c++) {
+        from[c] = low_of(job->type);
+        sum[c] = 0.0F;
+    }
+    for (int64_t k = 0; k < job->n; k++)
+        for (int64_t c = 0; c < columns; c++)
+            from[c] = MAX(from[c], load8(job->type, job->x, at + k * job->inner + c));
+    for (int64_t c = 0; c < columns; c++)
+        from[c] = 255 - from[c];
+    for (int64_t k = 0; k < job->n; k++)
+        for (int64_t c = 0; c < columns; c++)
+            sum[c] += job->table[from[c] + load8(job->type, job->x, at + k * job->inner + c)];
+    for (int64_t k = 0; k < job->n; k++)
+        for (int64_t c = 0; c < columns; c++) {
+            float part = job->table[from[c] + load8(job->type, job->x, at + k * job->inner + c)];
+            float y = sum[c] == 0.0F ? 0.0F : round_even(part * job->inverse_scale / sum[c]) + (float)job->y_scale.zero;
+            store8(job->y, at + k * job->inner + c, round_shifted(y, job->y_scale.type));
+        }
+}
+
+/* A row: what each of the 256 bytes comes to is worked out once, then looked up. */
+CPU_BODY void qsoftmax_row(const QSoftmax *job, int64_t at)
+{
+    const uint8_t *x = (const uint8_t *)job->x + at;
+    uint32_t flip = job->type == KERNEL_S8 ? 128 : 0; /* signed bytes order as unsigned ones with the top bit turned */
+    uint8_t greatest = 0, by_order[256], by_byte[256];
+    float sum = 0.0F, bytes[256];
+
+    for (int64_t k = 0; k < job->n; k++) {
+        uint8_t byte = (uint8_t)(x[k] ^ flip);
+        greatest = byte > greatest ? byte : greatest;
+    }
+    const float *table = job->table + 255 - greatest; /* of a flipped byte up to the greatest */
+    for (int64_t k = 0; k < job->n; k++)
+        sum += table[x[k] ^ flip];
+    for (int32_t i = 0; i < 256; i++) { /* those above the greatest do not occur */
+        float part = table[MIN(i, (int32_t)greatest)];
+        bytes[i] = sum == 0.0F ? 0.0F : round_even(part * job->inverse_scale / sum) + (float)job->y_scale.zero;
+    }
+    round_row(bytes, 256, job->y_scale.type, by_order);
+    memcpy(by_byte, by_order + flip, 256 - flip);
+    memcpy(by_byte + 256 - flip, by_order, flip);
+    table_bytes(by_byte, x, job->n, (uint8_t *)job->y + at);
+}
+
+/* Item: a strip of columns of one outer index. Round_even() is exact below 2^22, and what is greater is clamped. */
+CPU_BODY void qsoftmax_item_body(void *context, int64_t item, int worker)
 {
     const QSoftmax *job = context;
+    int64_t strips = (job->inner + ROW - 1) / ROW, first = item % strips * ROW, at = item / strips * job->n * job->inner;
 
     (void)worker;
-    for (int64_t i = 0; i < job->inner; i++) {
-        int64_t at = outer * job->n * job->inner + i;
-        int32_t greatest = low_of(job->type);
-        float sum = 0.0F;
-        for (int64_t k = 0; k < job->n; k++)
-            greatest = MAX(greatest, load8(job->type, job->x, at + k * job->inner));
-        for (int64_t k = 0; k < job->n; k++)
-            sum += job->table[255 - greatest + load8(job->type, job->x, at + k * job->inner)];
-        for (int64_t k = 0; k < job->n; k++) {
-            float part = job->table[255 - greatest + load8(job->type, job->x, at + k * job->inner)];
-            float y = sum == 0.0F ? 0.0F : nearbyintf(part * job->inverse_scale / sum) + (float)job->y_scale.zero;
-            store8(job->y, at + k * job->inner, round_shifted(y, job->y_scale.type));
-        }
-    }
+    if (job->inner == 1)
+        qsoftmax_row(job, at);
+    else
+        qsoftmax_strip(job, at + first, MIN(job->inner - first, ROW));
 }
+
+CPU_LEVELS(static, qsoftmax_item, (void *context, int64_t item, int worker), (context, item, worker))
 
 void qlinear_softmax(Team *team, const void *x, int64_t outer, int64_t n, int64_t inner, Scale8 x_scale, Scale8 y_scale,
                      void *y)
@@ -395,5 +540,5 @@ void qlinear_softmax(Team *team, const void *x, int64_t outer, int64_t n, int64_
     shift = MAX(0.0, shift) / (double)x_scale.scale;
     for (int32_t i = 0; i < 256; i++)
         job.table[i] = (float)exp(((double)i - 255.0 + shift) * (double)x_scale.scale);
-    team_run(team, outer, qsoftmax_outer, &job);
+    team_run(team, outer * ((inner + ROW - 1) / ROW), qsoftmax_item, &job);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "src/ops/heavy.h"
-#include "src/ops/vector_math.h"
+#include "src/kernels/vector_math.h"
 
 static float dot(const float *a, const float *b, int64_t n)
 {

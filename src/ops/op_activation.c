@@ -7,7 +7,7 @@
 #include <tgmath.h>
 
 #include "src/ops/family.h"
-#include "src/ops/vector_math.h"
+#include "src/kernels/vector_math.h"
 
 typedef void (*ActivationRow)(int64_t n, const void *in, void *out, double a_wide, double b_wide);
 typedef struct Activation {
@@ -44,7 +44,7 @@ static inline double sigmoid_double(double x)
 #define UNIT(v) ((v) < 0 ? 0 : (v) > 1 ? 1 : (v)) /* into [0, 1] */
 
 #define ACTIVATION_ROW(suffix, T, name, expression)                                                                    \
-    static void name##_##suffix(int64_t n, const void *in, void *out, double a_wide, double b_wide)                    \
+    CPU_BODY void name##_##suffix##_body(int64_t n, const void *in, void *out, double a_wide, double b_wide)           \
     {                                                                                                                  \
         const T *from = in;                                                                                            \
         T *y = out;                                                                                                    \
@@ -55,14 +55,16 @@ static inline double sigmoid_double(double x)
             T x = from[i];                                                                                             \
             y[i] = (T)(expression);                                                                                    \
         }                                                                                                              \
-    }
+    }                                                                                                                  \
+    CPU_LEVELS(static, name##_##suffix, (int64_t n, const void *in, void *out, double a_wide, double b_wide),          \
+               (n, in, out, a_wide, b_wide))
 #define ACTIVATION(name, a_attr, a_default, b_attr, b_default, expression)                                             \
     FAMILY_FLOATS(ACTIVATION_ROW, name, expression)                                                                    \
     static const Activation name = {name##_FLOAT, name##_DOUBLE, a_attr, b_attr, a_default, b_default};
 
 /* tanh(ln(1 + e^x)) = (w^2 + 2 w) / (w^2 + 2 w + 2) with w = e^x; 1 to the last bit from x = 20 on. */
 #define MISH_ROW(suffix, T, unused)                                                                                    \
-    static inline T mish_of_##suffix(T x)                                                                              \
+    CPU_BODY T mish_of_##suffix(T x)                                                                                   \
     {                                                                                                                  \
         T w = EXP(x > 20 ? 20 : x);                                                                                    \
         T s = w * w + 2 * w;                                                                                           \

@@ -4,7 +4,7 @@
 #include <tgmath.h>
 
 #include "src/ops/family.h"
-#include "src/ops/vector_math.h"
+#include "src/kernels/vector_math.h"
 
 #define UNARY_ROW(name, TX, TY, expression)                                                                            \
     static void name(int64_t n, const void *in, void *out)                                                            \
@@ -16,6 +16,18 @@
             y[i] = (TY)(expression);                                                                                   \
         }                                                                                                              \
     }
+/* The same for each level of vector instructions. */
+#define UNARY_ROW_LEVELS(name, TX, TY, expression)                                                                     \
+    CPU_BODY void name##_body(int64_t n, const void *in, void *out)                                                    \
+    {                                                                                                                  \
+        const TX *a = in;                                                                                              \
+        TY *y = out;                                                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            TX x = a[i];                                                                                               \
+            y[i] = (TY)(expression);                                                                                   \
+        }                                                                                                              \
+    }                                                                                                                  \
+    CPU_LEVELS(static, name, (int64_t n, const void *in, void *out), (n, in, out))
 #define SAME_TYPE_ROW(suffix, T, name, expression) UNARY_ROW(name##_##suffix, T, T, expression)
 #define TO_BOOL_ROW(suffix, T, name, expression) UNARY_ROW(name##_##suffix, T, uint8_t, expression)
 
@@ -54,13 +66,13 @@ REAL_ROWS(cosh, cosh(x))
 REAL_ROWS(asinh, asinh(x))
 REAL_ROWS(acosh, acosh(x))
 REAL_ROWS(atanh, atanh(x))
-UNARY_ROW(exp_FLOAT, float, float, vector_exp(x))
+UNARY_ROW_LEVELS(exp_FLOAT, float, float, vector_exp(x))
 UNARY_ROW(exp_DOUBLE, double, double, exp(x))
 static UnaryTable exp_rows = {FAMILY_FLOATS(FAMILY_ENTRY, exp)};
-UNARY_ROW(erf_FLOAT, float, float, vector_erf(x))
+UNARY_ROW_LEVELS(erf_FLOAT, float, float, vector_erf(x))
 UNARY_ROW(erf_DOUBLE, double, double, erf(x))
 static UnaryTable erf_rows = {FAMILY_FLOATS(FAMILY_ENTRY, erf)};
-UNARY_ROW(tanh_FLOAT, float, float, vector_tanh(x))
+UNARY_ROW_LEVELS(tanh_FLOAT, float, float, vector_tanh(x))
 UNARY_ROW(tanh_DOUBLE, double, double, tanh(x))
 static UnaryTable tanh_rows = {FAMILY_FLOATS(FAMILY_ENTRY, tanh)};
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "src/ops/heavy.h"
-#include "src/ops/vector_math.h"
+#include "src/kernels/vector_math.h"
 
 extern const OpDef op_conv;
 

@@ -14,7 +14,7 @@
 
 #include "src/kernels/kernels.h"
 #include "src/ops/family.h"
-#include "src/ops/vector_math.h"
+#include "src/kernels/vector_math.h"
 
 typedef enum Cell { CELL_RNN, CELL_GRU, CELL_LSTM } Cell;
 

@@ -151,6 +151,22 @@ complains "a loop beyond the limit, compared" 3 "--max-iterations" compare "$loo
 complains "a loop beyond the limit, measured" 3 "--max-iterations" bench "$loop" --max-iterations 9
 complains "a loop beyond the limit, calibrated" 3 "--max-iterations" calibrate "$loop" --calib random --max-iterations 9 -o o.json
 
+# Processors that know less, as far as this one can mimic them: what the integer model answers and what is written from given
+# ranges are the same bytes; a level this one does not have changes nothing.
+"$quantize" "$glyphs" --calib "$demo/calib" --samples 20 --ranges-out level_ranges.json -o levels.onnx -q >out 2>err
+for level in baseline avx2 avx512 vnni amx; do
+    holds "answers of the int8 model, $level" env QUANTIZE_CPU=$level "$quantize" run a.onnx --input "$demo/eval" --samples 5 -o "answers.$level" -q
+    holds "are the same at every level" diff -r answers.baseline "answers.$level"
+    holds "model from given ranges, $level" env QUANTIZE_CPU=$level "$quantize" "$glyphs" --ranges-in level_ranges.json -o "levels.$level.onnx" -q
+    holds "is the same at every level" cmp levels.onnx "levels.$level.onnx"
+    holds "float answers, $level" env QUANTIZE_CPU=$level "$quantize" compare "$glyphs" a.onnx --data "$demo/eval" --samples 5
+    holds "one thread, $level" env QUANTIZE_CPU=$level "$quantize" "$glyphs" --calib "$demo/calib" --samples 7 -o l1.onnx --threads 1 -q
+    holds "nine threads, $level" env QUANTIZE_CPU=$level "$quantize" "$glyphs" --calib "$demo/calib" --samples 7 -o l9.onnx --threads 9 -q
+    holds "write the same model" cmp l1.onnx l9.onnx
+done
+holds "a batch of none" "$quantize" bench "$glyphs" --duration 0 --batch 1 --shape 0x3x32x32
+holds "a batch of none in integers" "$quantize" bench a.onnx --duration 0 --shape 0x3x32x32
+
 # ---- calibration apart from the main job ---------------------------------------------------------------------------------
 
 holds "a table beside the model" "$quantize" "$glyphs" --calib "$demo/calib" --ranges-out table.json -o t1.onnx -q

@@ -4,14 +4,16 @@
  * below 6e-9 of the result. ln 2 is taken off in two parts (Cody and Waite) so that k ln 2 is exact; 2^k is applied as two
  * factors, so that results overflow to infinity and fade to 0 by themselves. A NaN gives NaN.
  */
-#ifndef QUANTIZE_OPS_VECTOR_MATH_H
-#define QUANTIZE_OPS_VECTOR_MATH_H
+#ifndef QUANTIZE_KERNELS_VECTOR_MATH_H
+#define QUANTIZE_KERNELS_VECTOR_MATH_H
+
+#include "src/base/base.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t vector_bits(float x)
+CPU_BODY uint32_t vector_bits(float x)
 {
     uint32_t ret;
 
@@ -19,7 +21,7 @@ static inline uint32_t vector_bits(float x)
     return ret;
 }
 
-static inline float vector_float(uint32_t bits)
+CPU_BODY float vector_float(uint32_t bits)
 {
     float ret;
 
@@ -29,7 +31,7 @@ static inline float vector_float(uint32_t bits)
 
 /* x into [-106, 89], where e^x is 0 and infinite. On the bits: integers have a minimum, while comparing floats against
  * constants makes compilers branch. Non-negative floats order as signed integers, negative ones backwards as unsigned. */
-static inline float vector_exp_bounded(float x)
+CPU_BODY float vector_exp_bounded(float x)
 {
     const uint32_t greatest = 0x42b20000u, least = 0xc2d40000u; /* 89, -106 */
     int32_t upper = (int32_t)vector_bits(x);
@@ -40,7 +42,7 @@ static inline float vector_exp_bounded(float x)
     return vector_float(lower < least ? lower : least);
 }
 
-static inline float vector_exp(float x)
+CPU_BODY float vector_exp(float x)
 {
     const float round_shift = 12582912.0f; /* 1.5 * 2^23: adding it leaves a whole number in the low bits */
     float bounded = vector_exp_bounded(x), shifted = bounded * 1.44269504f + round_shift, k = shifted - round_shift, r, p;
@@ -62,13 +64,13 @@ static inline float vector_exp(float x)
 }
 
 /* 1 / (1 + e^-x). */
-static inline float vector_sigmoid(float x)
+CPU_BODY float vector_sigmoid(float x)
 {
     return 1.0f / (1.0f + vector_exp(-x));
 }
 
 /* (1 - e^-2|x|) / (1 + e^-2|x|); near 0, where that cancels: x - x^3/3 + 2x^5/15 - 17x^7/315 + 62x^9/2835. */
-static inline float vector_tanh(float x)
+CPU_BODY float vector_tanh(float x)
 {
     float a = fabsf(x), e = vector_exp(-2.0f * a), s = x * x;
     float far = (1.0f - e) / (1.0f + e);
@@ -79,7 +81,7 @@ static inline float vector_tanh(float x)
 
 /* 1 - (a1 t + ... + a5 t^5) e^-x^2 with t = 1 / (1 + p x) (Abramowitz and Stegun 7.1.26, error below 1.5e-7); near 0 the
  * series 2/sqrt(pi) * sum (-1)^n x^(2n+1) / (n! (2n+1)). */
-static inline float vector_erf(float x)
+CPU_BODY float vector_erf(float x)
 {
     float a = fabsf(x), s = x * x, t = 1.0f / (1.0f + 0.3275911f * a), p = 1.061405429f, q;
 

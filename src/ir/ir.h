@@ -413,6 +413,12 @@ void graph_drop(Graph *graph);   /* removes all that is in it: before the attrib
 void graph_remove_input(Graph *graph, Value *value);
 void graph_set_output(Graph *graph, int i, Value *value);
 
+/* ---- clone.c ----------------------------------------------------------------------------------------------------- */
+
+/* The same graph with links of its own, to try rewrites on; ids of values and nodes are the same. Constants, texts and origins
+ * are shared: the original must outlive it. */
+Model *model_clone(const Model *model);
+
 /* ---- sort.c ------------------------------------------------------------------------------------------------------ */
 
 /* Sorts the nodes topologically, inner graphs included; nodes in order stay as they are. CODE_MODEL on a cycle, naming

@@ -235,6 +235,9 @@ void sights_merge(Sights *into, Sights *from);
 /* A range for each row, the same for any team. */
 RangeTable *sights_choose(const Sights *sights, RangeRule rule, Team *team);
 
+/* collect_channels.c: fills the rows of the table from at most `samples` of the data, evenly spread. */
+MUST_USE Status collect_channels(const Plan *plan, const Dataset *dataset, int samples, Team *team, ChannelTable *table);
+
 typedef struct CollectResult {
     RangeTable *ranges;
     Sights sights;

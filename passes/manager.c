@@ -155,7 +155,9 @@ Status passes_run(Model *model, PassStage stage, const PassOptions *options, con
                   const Target *target, struct QuantPlan *plan, PassRecord *records)
 {
     PassContext context = {.model = model, .scratch = arena_new(), .ranges = ranges, .target = target, .plan = plan,
-                           .opset = options == NULL ? 0 : options->opset};
+                           .opset = options == NULL ? 0 : options->opset,
+                           .channels = options == NULL ? NULL : options->channels,
+                           .strength = options == NULL ? 0.5 : options->strength};
     Status status = run_stage(stage, &context, options, records);
     arena_free(context.scratch);
     return status;

@@ -13,6 +13,7 @@ typedef enum PassStage {
     PASS_RAISE,    /* once, first: constants as initializers, opset to 13 or more */
     PASS_SIMPLIFY, /* to a fixed point, in the order of the table */
     PASS_TARGET,   /* once, before ranges are measured: forms that the target runs in integers */
+    PASS_EQUALIZE, /* once, before ranges are measured: channels share one range */
     PASS_QUANTIZE  /* once, in order */
 } PassStage;
 
@@ -21,6 +22,9 @@ typedef struct PassContext {
     Arena *scratch;              /* rewound after each pass */
     int64_t *changes;            /* the pass adds one for each rewrite */
     int opset;                   /* of PASS_RAISE: raise to it at least; 0: no wish */
+    /* of PASS_EQUALIZE: */
+    const ChannelTable *channels; /* of the values that equalize_list() asks for */
+    double strength;             /* 0..1: how much of its spread a value gives to the weights that read it */
     /* of PASS_TARGET and PASS_QUANTIZE: target; of PASS_QUANTIZE: the others */
     const RangeTable *ranges;
     const Target *target;
@@ -54,6 +58,8 @@ typedef struct PassOptions {
     void (*print)(void *context, const Pass *pass, const Model *model);
     void *print_context;
     int opset;                   /* raise the model to it at least; 0: to what is needed */
+    const ChannelTable *channels; /* of PASS_EQUALIZE, as in PassContext */
+    double strength;
 } PassOptions;
 
 /* Runs a stage; the verifier runs after every pass in debug builds (and always once at the end). records: pass_count() rows,
@@ -62,6 +68,11 @@ MUST_USE Status passes_run(Model *model, PassStage stage, const PassOptions *opt
                            const Target *target,
                            struct QuantPlan *plan, PassRecord *records);
 int model_count_nodes(const Model *model); /* main graph */
+
+/* equalize_channels.c: asks for the channels of every value that could be equalized: those between two weights, those behind
+ * a normalization, or both. The pass changes the values that the table has. */
+enum { EQUALIZE_WEIGHTS = 1, EQUALIZE_NORMS = 2 };
+void equalize_list(const Model *model, unsigned kinds, ChannelTable *table);
 
 /* helpers.c: what several passes need */
 /* The node's output 0 becomes `replacement` everywhere and the node is removed; graph outputs keep their name (an Identity is

@@ -51,6 +51,24 @@ const Range *ranges_get(const RangeTable *table, const char *name); /* NULL when
 size_t ranges_count(const RangeTable *table);
 const Range *ranges_at(const RangeTable *table, size_t i); /* in order of insertion */
 
+/* ---- channels.c: what was seen of the channels of some values ----------------------------------------------------- */
+
+typedef struct Channels {
+    int axis;         /* of the channels; negative counts from the last */
+    int64_t n;        /* C */
+    float *max_abs;   /* (C,) of finite elements */
+    double *sum;      /* (C,) of finite elements */
+    int64_t elements; /* seen of each channel */
+} Channels;
+
+typedef struct ChannelTable ChannelTable;
+ChannelTable *channels_new(void);
+void channels_free(ChannelTable *table); /* NULL is fine */
+Channels *channels_put(ChannelTable *table, const char *name, int axis, int64_t n); /* a row of zeros, or the one that is there */
+Channels *channels_get(const ChannelTable *table, const char *name);                /* NULL when absent; table may be NULL */
+size_t channels_count(const ChannelTable *table);
+void channels_add(Channels *channels, const Tensor *tensor); /* a tensor of another shape is left out */
+
 /* ---- histogram.c: counts over a grid that grows by powers of two ------------------------------------------------- */
 
 /* H = HISTOGRAM_BINS / 2, w = 2^exponent. Bin H + k covers [k * w, (k + 1) * w), bin H - 1 - k is its mirror image

@@ -13,13 +13,13 @@
 static const float shrinks[] = {1.0f, 0.97f, 0.94f, 0.91f, 0.88f, 0.85f, 0.82f, 0.79f, 0.76f};
 
 /* The tensor seen as (outer, C, inner) around the channel axis. */
-typedef struct Channels {
+typedef struct WeightChannels {
     int64_t outer, n, inner;
-} Channels;
+} WeightChannels;
 
-static Channels split_channels(const Tensor *weight, int axis)
+static WeightChannels split_channels(const Tensor *weight, int axis)
 {
-    Channels c = {1, 1, 1};
+    WeightChannels c = {1, 1, 1};
     if (axis < 0) {
         c.inner = weight->count;
         return c;
@@ -32,7 +32,7 @@ static Channels split_channels(const Tensor *weight, int axis)
     return c;
 }
 
-static double channel_error(const float *w, Channels c, int64_t channel, float scale)
+static double channel_error(const float *w, WeightChannels c, int64_t channel, float scale)
 {
     double sum = 0.0;
     for (int64_t o = 0; o < c.outer; o++) {
@@ -49,7 +49,7 @@ static double channel_error(const float *w, Channels c, int64_t channel, float s
     return sum;
 }
 
-static float channel_max(const float *w, Channels c, int64_t channel)
+static float channel_max(const float *w, WeightChannels c, int64_t channel)
 {
     float greatest = 0.0f;
     for (int64_t o = 0; o < c.outer; o++) {
@@ -60,7 +60,7 @@ static float channel_max(const float *w, Channels c, int64_t channel)
     return greatest;
 }
 
-static float choose_scale(const float *w, Channels c, int64_t channel, float least)
+static float choose_scale(const float *w, WeightChannels c, int64_t channel, float least)
 {
     float full = qparams_symmetric(channel_max(w, c, channel), DT_INT8).scale;
     if (full < least)
@@ -78,7 +78,7 @@ static float choose_scale(const float *w, Channels c, int64_t channel, float lea
     return best;
 }
 
-static void quantize_channel(const float *w, Channels c, int64_t channel, float scale, int8_t *q)
+static void quantize_channel(const float *w, WeightChannels c, int64_t channel, float scale, int8_t *q)
 {
     for (int64_t o = 0; o < c.outer; o++) {
         int64_t at = (o * c.n + channel) * c.inner;
@@ -98,7 +98,7 @@ Status weights_quantize(Arena *arena, const Tensor *weight, int axis, const floa
             return status_new(CODE_MODEL,
                               "weight holds a value that is not finite (element %lld): train or repair it first",
                               (long long)i);
-    Channels c = split_channels(weight, axis);
+    WeightChannels c = split_channels(weight, axis);
     Tensor *q = NULL, *scales = NULL;
     TRY(tensor_new(arena, DT_INT8, weight->rank, weight->dims, &q));
     TRY(tensor_new(arena, DT_FLOAT, axis < 0 ? 0 : 1, &c.n, &scales));

@@ -44,6 +44,7 @@ typedef struct QuantPlan {
     ValueDecision *values;  /* by value id, likewise */
     uint32_t n_values;
     ElementCounts counts;   /* of one sample, for MACs; may be empty */
+    const char *const *kept_float; /* by node id: why the node must stay float, NULL: it need not; or NULL: no node must */
 } QuantPlan;
 
 /* ---- quantize_watch.c: what calibration must see so that quantize_decide can decide ---------------------------------- */

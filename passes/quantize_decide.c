@@ -141,6 +141,8 @@ static bool absorbed_can(Decider *decider, const Node *node)
 
 static bool can_run(Decider *decider, const Node *node)
 {
+    if (decider->plan->kept_float != NULL && decider->plan->kept_float[node->id] != NULL)
+        return reject(decider, node, decider->plan->kept_float[node->id]);
     if (node->def == NULL || node->domain[0] != '\0')
         return reject(decider, node, "not an op of the standard");
     if (node->def->quant.kind == QUANT_FLOAT ||

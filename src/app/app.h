@@ -48,7 +48,9 @@ typedef struct Options {
     int64_t shorter, pad_value; /* -1: not given */
     /* calibration and quantization */
     const char *method, *ranges_in, *ranges_out, *shard;
-    double max_drop; /* in points of the metric; NAN: not given */
+    double max_drop, min_sqnr, min_agreement; /* targets; NAN: not given */
+    const char *effort, *equalize, *smooth_quant;
+    Texts exclude, exclude_ops, only; /* patterns */
     /* passes */
     const char *shape; /* sizes of inputs with dynamic axes: "x=1x3x64x64,..." */
     int64_t opset;     /* simplify: raise to it at least; 0: not given */
@@ -238,28 +240,5 @@ MUST_USE Status facts_read(const Model *model, const char *path, ModelFacts *ret
 /* All but the hash and the sizes of the file. */
 void facts_count(const Model *model, ModelFacts *ret);
 void facts_release(ModelFacts *facts);
-
-/* All that the main job found, for the report and the closing table. */
-typedef struct Job {
-    const Options *options;
-    const char *output_path, *report_path;
-    ModelFacts input, output;
-    PassRecord *records;
-    const char *preprocess_source;
-    const char *data_reader, *data_description, *data_warning;
-    Proof proof;
-    CollectResult calibration;
-    RangeSource ranges_source; /* of --ranges-in: what the table was made from */
-    QuantPlan *decisions;
-    Evaluation evaluation;
-    const char *evaluated_on; /* path of the data, and whether it is the calibration data */
-    bool evaluated_on_calibration;
-    double seconds_calibration, seconds_evaluation, seconds_total;
-    char **warnings;
-    size_t n_warnings, cap_warnings;
-} Job;
-
-char *report_json(const Job *job);   /* malloc'ed text */
-void report_print_table(const Job *job); /* stdout */
 
 #endif

@@ -56,6 +56,20 @@ static const OptionRow rows[] = {
     {"labels", 0, OPTION_TEXT, AT(labels), DATA & ~COMMAND_BENCH, "FILE", "lines `file index` for the evaluation data", NULL},
     {"max-drop", 0, OPTION_NUMBER, AT(max_drop), COMMAND_QUANTIZE | COMMAND_COMPARE, "POINTS",
      "exit 1 when top-1 (agreement without labels) drops by more", NULL},
+    {"min-sqnr", 0, OPTION_NUMBER, AT(min_sqnr), COMMAND_QUANTIZE, "DB",
+     "leave nodes float until the worst output's SQNR is at least this; exit 1 when out of reach", NULL},
+    {"min-agreement", 0, OPTION_NUMBER, AT(min_agreement), COMMAND_QUANTIZE, "PERCENT",
+     "the same for samples on which the best class is that of the float model", NULL},
+    {"exclude", 0, OPTION_LIST, AT(exclude), COMMAND_QUANTIZE, "NODE", "leave this node float (* and ? match); may be repeated", NULL},
+    {"exclude-op", 0, OPTION_LIST, AT(exclude_ops), COMMAND_QUANTIZE, "TYPE", "leave ops of this type float; may be repeated", NULL},
+    {"only", 0, OPTION_LIST, AT(only), COMMAND_QUANTIZE, "NODE",
+     "quantize these weighted nodes and no others (* and ? match); may be repeated", NULL},
+    {"effort", 0, OPTION_TEXT, AT(effort), COMMAND_QUANTIZE, "HOW",
+     "how many recipes are tried and measured (default: default); the same model for the same data at each", "fast|default|max"},
+    {"equalize", 0, OPTION_TEXT, AT(equalize), COMMAND_QUANTIZE, "WHEN",
+     "spread channels over one range between two weights (auto: where it is measured to help)", "auto|on|off"},
+    {"smooth-quant", 0, OPTION_TEXT, AT(smooth_quant), COMMAND_QUANTIZE, "WHEN",
+     "the same between a normalization and the weights behind it", "auto|on|off"},
     {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all; bench: 1)", NULL},
     {"seed", 0, OPTION_COUNT, AT(seed), DATA, "S", "draw the N samples at random, the same ones for the same S", NULL},
     {"method", 0, OPTION_TEXT, AT(method), CALIBRATE | COMMAND_MERGE, "NAME",
@@ -230,8 +244,8 @@ static Status parse_option(const Command *command, int argc, char **argv, int *a
 
 Status options_parse(const Command *command, int argc, char **argv, Options *ret)
 {
-    Options options = {.scale = NAN, .max_drop = NAN, .shorter = -1, .pad_value = -1, .seed = -1, .max_iterations = -1,
-                       .window = NAN, .hop = NAN, .duration = NAN};
+    Options options = {.scale = NAN, .max_drop = NAN, .min_sqnr = NAN, .min_agreement = NAN, .shorter = -1, .pad_value = -1,
+                       .seed = -1, .max_iterations = -1, .window = NAN, .hop = NAN, .duration = NAN};
     int n_models = 0;
     bool only_words = false;
     for (int i = 0; i < argc;) {

@@ -6,6 +6,8 @@
  * Nothing is visible under its final name before the last step; a run that fails or is interrupted leaves what was there.
  */
 #include "src/app/app.h"
+#include "src/app/fallback.h"
+#include "src/app/job.h"
 #include "src/ops/ops.h"
 
 #include <math.h>
@@ -17,11 +19,13 @@ typedef struct Pipeline {
     Job job;
     Arena *arena;
     Team *team;
-    Model *model; /* the float model, then the quantized one */
+    Model *model; /* float: as loaded, then simplified, then with equalized channels */
+    Model *plain; /* what an equalized model was made of, or NULL */
+    Search search;
+    const char **kept_float; /* by node id: why it must stay float, or NULL */
     Preprocess preprocess;
     Dataset *calibration, *evaluation; /* evaluation may be the same object */
     Labels *labels;
-    bool external;         /* weights go to a file of their own */
     AtomicFile *model_file, *report_file, *depfile;
     int *exit_code;
 } Pipeline;
@@ -194,9 +198,81 @@ static Status collect(Pipeline *p, const Plan *plan)
     for (size_t i = 0; i < COUNT_OF(odd); i++)
         if (odd[i] != NULL)
             warn(p, odd[i]);
-    if (options->ranges_out == NULL || options->dry_run)
+    return NULL;
+}
+
+static Status write_ranges(const Pipeline *p)
+{
+    const char *path = p->job.options->ranges_out;
+    if (path == NULL || p->job.options->dry_run)
         return NULL;
-    return ranges_write(options->ranges_out, &p->job.ranges_source, calibration->ranges, &calibration->sights);
+    return ranges_write(path, &p->job.ranges_source, p->job.calibration.ranges, &p->job.calibration.sights);
+}
+
+/* What can be tried: ranges from a table, or written to one, are of the graph as it is. */
+static Search new_search(Pipeline *p)
+{
+    const Options *options = p->job.options;
+    return (Search){.options = options,
+                    .model = p->model,
+                    .target = setup_target(options),
+                    .counts = p->job.proof.counts,
+                    .macs = p->job.proof.macs,
+                    .team = p->team,
+                    .arena = p->arena};
+}
+
+static bool keeps_graph(const Options *options)
+{
+    return options->ranges_in != NULL || options->ranges_out != NULL;
+}
+
+/* The better of the model as it is and with equalized channels, by ranges of a few samples. */
+static Status equalize(Pipeline *p, const Plan *plan)
+{
+    const Options *options = p->job.options;
+    Dataset *few = NULL;
+    Model *equalized = NULL;
+    int64_t wanted = 16;
+    if (options->samples > 0)
+        wanted = MIN(wanted, options->samples);
+    TRY(setup_dataset(options, plan, &p->preprocess, options->calib, wanted, &few));
+    Status status = recipe_equalize(&p->search, few, &equalized, &p->job.equalized);
+    dataset_free(few);
+    if (equalized != NULL) {
+        p->plain = p->model;
+        p->model = equalized;
+    }
+    return status;
+}
+
+/* A table of ranges without data leaves nothing to judge by. */
+static bool may_search(const Options *options)
+{
+    bool fast = options->effort != NULL && strcmp(options->effort, "fast") == 0;
+    return !fast && !(options->ranges_in != NULL && strcmp(options->calib == NULL ? "" : options->calib, DATASET_RANDOM) == 0);
+}
+
+static Status begin_search(Pipeline *p, Plan **plan)
+{
+    TRY(judge_new(*plan, p->calibration, recipe_judges(p->search.macs), &p->search.judge));
+    if (keeps_graph(p->job.options))
+        return NULL;
+    TRY(equalize(p, *plan));
+    if (p->plain == NULL)
+        return NULL;
+    plan_free(*plan);
+    *plan = NULL;
+    return setup_plan(p->job.options, p->model, plan);
+}
+
+static Status end_search(Pipeline *p)
+{
+    RangeTable **ranges = &p->job.calibration.ranges;
+    TRY(recipe_ranges(&p->search, &p->job.calibration.sights, p->kept_float, ranges));
+    if (!recipe_measures_nodes(&p->search))
+        return NULL;
+    return search_sensitivity(&p->search, *ranges, p->kept_float, &p->job.sensitivity, &p->job.n_sensitivity);
 }
 
 static Status calibrate(Pipeline *p)
@@ -204,27 +280,17 @@ static Status calibrate(Pipeline *p)
     Plan *plan = NULL;
     TRY(setup_plan(p->job.options, p->model, &plan));
     Status status = end_proof(p, plan);
+    p->search = new_search(p);
+    p->job.search = &p->search;
+    bool searching = may_search(p->job.options);
+    if (status == NULL && searching)
+        status = begin_search(p, &plan);
     if (status == NULL)
         status = name_model(p, collect(p, plan));
     plan_free(plan);
-    return status;
-}
-
-static Status quantize(Pipeline *p)
-{
-    PassOptions passes;
-    TRY(setup_passes(p->job.options, p->arena, &passes));
-    p->job.decisions = quant_plan_new(p->model);
-    p->job.decisions->counts = p->job.proof.counts;
-    Status status = passes_run(p->model, PASS_QUANTIZE, &passes, p->job.calibration.ranges,
-                               setup_target(p->job.options), p->job.decisions, p->job.records);
-    TRY(status_prefix(status, "%s: quantize", p->job.options->model));
-    bool any = false;
-    for (uint32_t id = 0; id < p->job.decisions->n_nodes; id++)
-        any = any || p->job.decisions->nodes[id].fate == FATE_INTEGER;
-    if (!any)
-        warn(p, "nothing in this model can run in integers on the target; the simplified float model is written");
-    return NULL;
+    if (status == NULL && searching)
+        status = end_search(p);
+    return status == NULL ? write_ranges(p) : status;
 }
 
 /* Whether the tensors pass what one protobuf file can hold, with room for the rest of the model. */
@@ -241,59 +307,29 @@ static bool needs_external_data(const Pipeline *p)
 
 /* Two files whose names refer to each other cannot wait under other names: they are written last, the data first, and what
  * is measured is the model as it stands in memory. */
-static Status save_external(Pipeline *p, const Model *model)
+static Status save_external(Pipeline *p)
 {
     SaveResult result;
+    ModelFacts *facts = &p->job.product.facts;
     TRY(interrupt_check());
     atomic_abandon(p->model_file);
     p->model_file = NULL;
-    TRY(onnx_save(model, p->job.output_path, EXTERNAL_ALWAYS, &result));
-    memcpy(p->job.output.sha256, result.sha256, sizeof result.sha256);
-    p->job.output.bytes = result.model_bytes;
-    p->job.output.external_bytes = result.external_bytes;
+    TRY(onnx_save(p->job.product.quantized, p->job.output_path, EXTERNAL_ALWAYS, &result));
+    memcpy(facts->sha256, result.sha256, sizeof result.sha256);
+    facts->bytes = result.model_bytes;
+    facts->external_bytes = result.external_bytes;
     return NULL;
 }
 
-/* The bytes of the model go to the temporary file; what is measured from here on is those bytes, loaded again. */
-static Status save_single(Pipeline *p, Model **ret_written)
+/* To the temporary file, or, with external data, to both files. */
+static Status save(Pipeline *p)
 {
-    unsigned char *bytes = NULL;
-    size_t n = 0;
-    TRY(status_prefix(onnx_save_memory(p->model, &bytes, &n), "%s: save", p->job.output_path));
-    model_free(p->model);
-    p->model = NULL;
-    Status status = p->model_file == NULL ? NULL : atomic_write(p->model_file, bytes, n);
-    if (status == NULL)
-        status = onnx_load_memory(bytes, n, p->job.output_path, ret_written);
-    if (status == NULL) {
-        Sha256 sha;
-        sha256_init(&sha);
-        sha256_add(&sha, bytes, n);
-        facts_count(*ret_written, &p->job.output);
-        sha256_hex(&sha, p->job.output.sha256);
-        p->job.output.bytes = n;
-    }
-    free(bytes);
-    return status;
+    if (p->job.product.bytes == NULL)
+        return p->job.options->dry_run ? NULL : save_external(p);
+    return p->model_file == NULL ? NULL : atomic_write(p->model_file, p->job.product.bytes, p->job.product.n_bytes);
 }
 
-static Status save_model(Pipeline *p, Model **ret_written)
-{
-    p->external = !p->job.options->dry_run && needs_external_data(p);
-    if (p->external) {
-        facts_count(p->model, &p->job.output);
-        *ret_written = p->model;
-        p->model = NULL;
-    } else {
-        TRY(save_single(p, ret_written));
-    }
-    p->job.output.macs = 0; /* with the sizes of the sample, as those of the input */
-    for (uint32_t id = 0; id < p->job.decisions->n_nodes; id++)
-        p->job.output.macs += p->job.decisions->nodes[id].macs;
-    return NULL;
-}
-
-static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8)
+static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8, Evaluation *ret)
 {
     Plan *plans[2] = {NULL, NULL};
     Dataset *data = p->evaluation != NULL ? p->evaluation : p->calibration;
@@ -310,42 +346,65 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8)
     if (status == NULL)
         status = setup_states(p->job.options, plans[0], links, &n_links);
     if (status == NULL)
-        status = evaluate(plans[0], plans[1], data, p->labels, links, n_links, p->team, &progress, &p->job.evaluation);
+        status = evaluate(plans[0], plans[1], data, p->labels, links, n_links, p->team, &progress, ret);
     if (status == NULL)
         progress_end(&bar);
-    p->job.seconds_evaluation = clock_seconds() - bar.started;
+    p->job.seconds_evaluation += clock_seconds() - bar.started;
     plan_free(plans[0]);
     plan_free(plans[1]);
     return status;
 }
 
-/* The float side is the user's file as it is, not our simplified form of it. */
-static Status measure(Pipeline *p, const Model *written)
+/* One quantized model, measured. The float side is the user's file as it is, not our simplified form of it. */
+static Status make_product(void *context, const char *const *kept_float, Product *ret)
 {
+    Pipeline *p = context;
+    Product product;
+    TRY(product_build(&p->search, p->job.calibration.ranges, kept_float, p->job.output_path, needs_external_data(p), &product));
     Model *original = NULL;
-    TRY(onnx_load(p->job.options->model, &original));
-    Status status = status_prefix(ops_infer(original), "%s: shape inference", p->job.options->model);
+    Status status = onnx_load(p->job.options->model, &original);
     if (status == NULL)
-        status = measure_models(p, original, written);
+        status = status_prefix(ops_infer(original), "%s: shape inference", p->job.options->model);
+    if (status == NULL)
+        status = measure_models(p, original, product_model(&product), &product.evaluation);
     model_free(original);
+    if (status == NULL)
+        *ret = product;
+    else
+        product_release(&product);
     return status;
 }
 
-static void check_target_drop(Pipeline *p)
+/* Leaves nodes float until the figures asked for are reached; the best model found stays in p->job.product. */
+static Status reach_targets(Pipeline *p)
 {
-    const Evaluation *e = &p->job.evaluation;
-    double allowed = p->job.options->max_drop;
-    double drop = e->labelled > 0 ? e->top1[0] - e->top1[1] : 100.0 - e->agreement;
-    if (isnan(allowed))
-        return;
-    if (isnan(drop)) {
-        warn(p, "--max-drop has nothing to judge by: the output is no class scores and there are no labels");
-        *p->exit_code = CODE_SHORT;
-    } else if (drop > allowed) {
-        warn(p, arena_printf(p->arena, "%s dropped by %.2f points, more than --max-drop %g",
-                             e->labelled > 0 ? "top-1" : "agreement", drop, allowed));
+    const Options *options = p->job.options;
+    Product *best = &p->job.product;
+    if (!targets_given(options) || targets_distance(options, &best->evaluation) == 0.0 || p->search.judge == NULL)
+        return NULL;
+    if (p->job.sensitivity == NULL)
+        TRY(search_sensitivity(&p->search, p->job.calibration.ranges, p->kept_float, &p->job.sensitivity, &p->job.n_sensitivity));
+    Sensitivity *rows =
+        arena_copy(p->arena, p->job.sensitivity, p->job.n_sensitivity * sizeof rows[0]); /* sorted in another order */
+    Fallback fallback = {.search = &p->search, .kept_float = p->kept_float, .make = make_product, .context = p, .best = best};
+    TRY(fallback_reach(&fallback, rows, p->job.n_sensitivity));
+    p->job.fallback_rounds = fallback.rounds;
+    return NULL;
+}
+
+static void check_product(Pipeline *p)
+{
+    const Options *options = p->job.options;
+    const char *shortfall = targets_shortfall(options, &p->job.product.evaluation, p->arena);
+    if (shortfall != NULL) {
+        warn(p, p->job.fallback_rounds > 0
+                    ? arena_printf(p->arena, "%s, and out of reach with half of the multiply-accumulates in integers; the best model "
+                                             "of %d is written", shortfall, p->job.fallback_rounds + 1)
+                    : shortfall);
         *p->exit_code = CODE_SHORT;
     }
+    if (!product_has_integers(&p->job.product))
+        warn(p, "nothing in this model can run in integers on the target; the simplified float model is written");
 }
 
 static Status write_depfile(Pipeline *p)
@@ -397,22 +456,18 @@ static Status commit(Pipeline *p)
 static Status run(Pipeline *p)
 {
     double started = clock_seconds();
-    Model *written = NULL;
     TRY(load_model(p));
     TRY(check_quantizable(p));
     TRY(choose_outputs(p));
     TRY(begin_proof(p));
     TRY(setup_simplify(p->job.options, p->model, setup_target(p->job.options), p->job.records));
+    p->kept_float = xcalloc(p->model->n_node_ids, sizeof p->kept_float[0]);
+    TRY(select_nodes(p->job.options, p->model, p->kept_float));
     TRY(calibrate(p));
-    TRY(quantize(p));
-    Status status = save_model(p, &written);
-    if (status == NULL)
-        status = measure(p, written);
-    if (status == NULL && p->external)
-        status = save_external(p, written);
-    model_free(written);
-    TRY(status);
-    check_target_drop(p);
+    TRY(make_product(p, p->kept_float, &p->job.product));
+    TRY(reach_targets(p));
+    TRY(save(p));
+    check_product(p);
     p->job.seconds_total = clock_seconds() - started;
     TRY(commit(p));
     report_print_table(&p->job);
@@ -425,16 +480,17 @@ static void release(Pipeline *p)
     atomic_abandon(p->model_file);
     atomic_abandon(p->report_file);
     atomic_abandon(p->depfile);
-    if (p->job.evaluation.arena != NULL)
-        evaluation_release(&p->job.evaluation);
+    product_release(&p->job.product);
     collect_release(&p->job.calibration);
-    quant_plan_free(p->job.decisions);
     facts_release(&p->job.input);
-    facts_release(&p->job.output);
     dataset_free(p->evaluation);
     dataset_free(p->calibration);
     labels_free(p->labels);
     model_free(p->model);
+    model_free(p->plain);
+    judge_free(p->search.judge);
+    free(p->search.trials);
+    free(p->kept_float);
     team_free(p->team);
     free(p->job.warnings);
     arena_free(p->arena);

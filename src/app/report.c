@@ -3,7 +3,7 @@
  * Keys stand in a fixed order with their unit in the name. What varies from run to run stands under `timing` and `host`
  * alone; the rest is equal byte for byte for equal input and options.
  */
-#include "src/app/app.h"
+#include "src/app/job.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -110,8 +110,8 @@ static void add_calibration(cJSON *root, const Job *job)
 static void add_tensors(cJSON *root, const Job *job)
 {
     cJSON *array = cJSON_AddArrayToObject(root, "tensors");
-    for (uint32_t id = 0; id < job->decisions->n_values; id++) {
-        const ValueDecision *decision = &job->decisions->values[id];
+    for (uint32_t id = 0; id < job->product.decisions->n_values; id++) {
+        const ValueDecision *decision = &job->product.decisions->values[id];
         const Range *range = decision->quantized ? decision->range : NULL;
         if (range == NULL)
             continue;
@@ -141,8 +141,8 @@ static const char *fate_name(NodeFate fate)
 static void add_nodes(cJSON *root, const Job *job)
 {
     cJSON *array = cJSON_AddArrayToObject(root, "nodes");
-    for (uint32_t id = 0; id < job->decisions->n_nodes; id++) {
-        const NodeDecision *decision = &job->decisions->nodes[id];
+    for (uint32_t id = 0; id < job->product.decisions->n_nodes; id++) {
+        const NodeDecision *decision = &job->product.decisions->nodes[id];
         if (decision->op_type == NULL)
             continue;
         cJSON *row = cJSON_CreateObject();
@@ -159,7 +159,7 @@ static void add_nodes(cJSON *root, const Job *job)
 
 static void add_accuracy(cJSON *root, const Job *job)
 {
-    const Evaluation *e = &job->evaluation;
+    const Evaluation *e = &job->product.evaluation;
     bool labelled = e->labelled > 0;
     cJSON *object = cJSON_AddObjectToObject(root, "accuracy");
     add_text(object, "data", job->evaluated_on);
@@ -192,8 +192,8 @@ typedef struct Shares {
 static Shares count_shares(const Job *job)
 {
     Shares shares = {0};
-    for (uint32_t id = 0; id < job->decisions->n_nodes; id++) {
-        const NodeDecision *decision = &job->decisions->nodes[id];
+    for (uint32_t id = 0; id < job->product.decisions->n_nodes; id++) {
+        const NodeDecision *decision = &job->product.decisions->nodes[id];
         if (decision->op_type == NULL)
             continue;
         bool integer = decision->fate == FATE_INTEGER;
@@ -210,8 +210,8 @@ static void add_fallback(cJSON *root, const Job *job)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "fallback");
     cJSON *array = cJSON_AddArrayToObject(object, "left_float");
-    for (uint32_t id = 0; id < job->decisions->n_nodes; id++) {
-        const NodeDecision *decision = &job->decisions->nodes[id];
+    for (uint32_t id = 0; id < job->product.decisions->n_nodes; id++) {
+        const NodeDecision *decision = &job->product.decisions->nodes[id];
         if (decision->op_type == NULL || !decision->weighted || decision->fate == FATE_INTEGER)
             continue;
         cJSON *row = cJSON_CreateObject();
@@ -223,17 +223,44 @@ static void add_fallback(cJSON *root, const Job *job)
     }
 }
 
+/* What was tried before the model was made, and what each node costs; with --effort fast nothing was. */
+static void add_search(cJSON *root, const Job *job)
+{
+    const Search *search = job->search;
+    cJSON *object = cJSON_AddObjectToObject(root, "search");
+    add_text(object, "effort", job->options->effort == NULL ? "default" : job->options->effort);
+    add_count(object, "judged_on_samples", search->judge == NULL ? 0 : judge_samples(search->judge));
+    add_text(object, "equalized", job->equalized);
+    cJSON *trials = cJSON_AddArrayToObject(object, "trials");
+    for (size_t i = 0; i < search->n_trials; i++) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(trials, row);
+        add_text(row, "what", search->trials[i].what);
+        add_number(row, "sqnr_db", noise_to_db(search->trials[i].noise), 4);
+        cJSON_AddBoolToObject(row, "best_so_far", search->trials[i].kept);
+    }
+    cJSON *nodes = cJSON_AddArrayToObject(object, "sensitivity");
+    for (size_t i = 0; i < job->n_sensitivity; i++) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(nodes, row);
+        add_text(row, "node", job->sensitivity[i].name);
+        add_number(row, "sqnr_db", noise_to_db(job->sensitivity[i].noise), 4);
+        add_count(row, "macs", job->sensitivity[i].macs);
+    }
+    add_count(object, "fallback_rounds", job->fallback_rounds);
+}
+
 static double size_ratio(const Job *job)
 {
     double before = (double)(job->input.bytes + job->input.external_bytes);
-    return before > 0.0 ? (double)(job->output.bytes + job->output.external_bytes) / before : NAN;
+    return before > 0.0 ? (double)(job->product.facts.bytes + job->product.facts.external_bytes) / before : NAN;
 }
 
 static void add_size(cJSON *root, const Job *job)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "size");
     add_count(object, "fp32_bytes", (int64_t)(job->input.bytes + job->input.external_bytes));
-    add_count(object, "int8_bytes", (int64_t)(job->output.bytes + job->output.external_bytes));
+    add_count(object, "int8_bytes", (int64_t)(job->product.facts.bytes + job->product.facts.external_bytes));
     add_number(object, "ratio", size_ratio(job), 5);
 }
 
@@ -285,12 +312,13 @@ char *report_json(const Job *job)
     add_text(root, "tool", "quantize " QUANTIZE_VERSION);
     add_args(root, job);
     add_model(root, "input", job->options->model, &job->input);
-    add_model(root, "output", job->output_path, &job->output);
+    add_model(root, "output", job->output_path, &job->product.facts);
     add_simplify(root, job);
     add_calibration(root, job);
     add_tensors(root, job);
     add_nodes(root, job);
     add_accuracy(root, job);
+    add_search(root, job);
     add_fallback(root, job);
     add_size(root, job);
     add_speed(root, job);
@@ -312,7 +340,7 @@ static void print_size(uint64_t bytes, char *ret, size_t size)
 
 static void print_accuracy(const Job *job)
 {
-    const Evaluation *e = &job->evaluation;
+    const Evaluation *e = &job->product.evaluation;
     if (e->labelled > 0) {
         printf("%-12s %11.2f %% %11.2f %%   drop %+.2f points, %lld labelled samples\n", "top-1", e->top1[0],
                e->top1[1], e->top1[0] - e->top1[1], (long long)e->labelled);
@@ -332,18 +360,18 @@ void report_print_table(const Job *job)
     Shares shares = count_shares(job);
     char before[32], after[32];
     print_size(job->input.bytes + job->input.external_bytes, before, sizeof before);
-    print_size(job->output.bytes + job->output.external_bytes, after, sizeof after);
+    print_size(job->product.facts.bytes + job->product.facts.external_bytes, after, sizeof after);
     printf("%-12s %13s %13s\n", "", "fp32", "int8");
     printf("%-12s %13s %13s   ratio %.3f\n", "size", before, after, size_ratio(job));
-    printf("%-12s %13d %13d\n", "nodes", job->input.nodes, job->output.nodes);
+    printf("%-12s %13d %13d\n", "nodes", job->input.nodes, job->product.facts.nodes);
     print_accuracy(job);
     printf("%-12s %d of %d weighted ops, %.1f %% of the multiply-accumulates\n", "in integers",
            shares.integer_weighted, shares.weighted,
            shares.macs > 0 ? 100.0 * (double)shares.integer_macs / (double)shares.macs : 0.0);
     if (job->evaluated_on_calibration)
         printf("measured on the calibration data; --eval DIR --labels FILE measures on data of your own\n");
-    for (uint32_t id = 0, shown = 0; id < job->decisions->n_nodes && shown < 8; id++) {
-        const NodeDecision *decision = &job->decisions->nodes[id];
+    for (uint32_t id = 0, shown = 0; id < job->product.decisions->n_nodes && shown < 8; id++) {
+        const NodeDecision *decision = &job->product.decisions->nodes[id];
         if (decision->op_type == NULL || !decision->weighted || decision->fate == FATE_INTEGER)
             continue;
         printf("left float   %s '%s': %s\n", decision->op_type, decision->node, decision->reason);

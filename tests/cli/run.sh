@@ -104,6 +104,32 @@ complains() {
     rm -f o.json
 }
 
+# ---- recipes and targets --------------------------------------------------------------------------------------------------
+
+node=$(sed -n 's/.*"name":[[:space:]]*"\(.*\)",/\1/p' a.json | head -n 1)
+job() { "$quantize" -q "$glyphs" --calib "$demo/calib" -o a.onnx "$@"; }
+floats() { sed -n '/"left_float"/,/]/p' a.json | grep -c '"node"'; }
+holds "effort fast tries nothing" job --effort fast
+holds "and says so" grep -q '"judged_on_samples":[[:space:]]*0' a.json
+cp a.onnx fast.onnx
+holds "a method of one's own" job --effort fast --method minmax
+holds "gives another model" sh -c '! cmp -s a.onnx fast.onnx'
+holds "effort max measures every node" job --effort max
+holds "worst first" sh -c "sed -n '/\"sensitivity\"/,/]/p' a.json | sed -n 's/.*sqnr_db\":[[:space:]]*\([0-9.]*\).*/\1/p' | sort -n -c"
+holds "exclude by type" job --exclude-op Gemm
+holds "leaves nodes float" test "$(floats)" -ge 1
+holds "only a pattern" job --only '*'
+holds "which all fit" test "$(floats)" -eq 0
+holds "an agreement within reach" job --min-agreement 90
+refuses "a node that is not there" 2 "no node matches 'nowhere'" "$glyphs" --calib "$demo/calib" --exclude nowhere -o o.onnx
+refuses "an op that is not there" 2 "no op matches 'Conf'; did you mean 'Conv'" "$glyphs" --calib "$demo/calib" --exclude-op Conf -o o.onnx
+job --min-sqnr 90 >out 2>reason
+holds "a target out of reach is exit 1" test "$?" -eq 1
+holds "with the reason" grep -q "out of reach" reason
+holds "and the best model" test "$(floats)" -ge 1
+rm -f a.onnx a.json fast.onnx
+holds "main job again" "$quantize" "$glyphs" --calib "$demo/calib" --eval "$demo/eval" --labels "$labels" -o a.onnx --threads 1
+
 # ---- bench -----------------------------------------------------------------------------------------------------------------
 
 holds "bench" sh -c "'$quantize' bench '$glyphs' --duration 0 | grep -q '^median  '"
@@ -180,6 +206,7 @@ done
 holds "merge" "$quantize" merge part3.json part1.json part2.json -o merged.json
 holds "calibrate" "$quantize" calibrate "$glyphs" --calib "$demo/calib" -o alone.json -q
 holds "shards are as one run" cmp merged.json alone.json
+holds "the main job without a search" "$quantize" "$glyphs" --calib "$demo/calib" --effort fast --ranges-out table.json -o t1.onnx -q
 holds "calibrate as the main job" cmp merged.json table.json
 complains "a part is missing" 4 "one of 3 shards" merge part1.json part2.json -o o.json
 complains "a part twice" 4 "already" merge part1.json part2.json part1.json -o o.json

@@ -1,0 +1,214 @@
+/* judge.c - scores a quantized model by what it answers on a few samples, against what the float model answered.
+ *
+ *     float model ─ K samples ─> inputs, answers (kept)          judge_new, once
+ *     a candidate ─ K inputs  ─> answers ─> noise                judge_noise, as often as there are candidates
+ *
+ *     noise of an output = sum (a - b)^2 / sum a^2 over the samples, at most NOISE_WORST
+ *     noise              = mean over the outputs of floats; its -10 log10 is an SQNR in dB
+ *
+ * Samples are split over the team; sums are added in their order, so that the figure does not depend on the threads.
+ */
+#include "src/app/search.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOISE_WORST 10.0                  /* an output of another shape, or not finite */
+#define JUDGE_BYTES ((size_t)96 << 20)    /* kept at most; one sample always is */
+
+struct Judge {
+    int n_inputs, n_outputs, n_samples;
+    Tensor *inputs, *outputs; /* [sample * n + i], owned */
+};
+
+typedef struct Hearing {
+    const Judge *judge;
+    Runner **runners; /* by worker */
+    double *error, *signal; /* [sample * n_outputs + output] */
+    pthread_mutex_t lock;
+    Status failure;
+} Hearing;
+
+/* ---- what the float model answers -------------------------------------------------------------------------------- */
+
+static size_t bytes_of(const Tensor *tensors, int n)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += tensors[i].bytes;
+    return bytes;
+}
+
+/* Sample i, or nothing when it cannot be read: calibration has told of it. */
+static Status take_sample(Judge *judge, Runner *runner, const Dataset *dataset, int64_t i, size_t *bytes)
+{
+    Tensor *inputs = &judge->inputs[judge->n_samples * judge->n_inputs];
+    Tensor *outputs = &judge->outputs[judge->n_samples * judge->n_outputs];
+    Tensor *views = xcalloc((size_t)MAX(judge->n_outputs, 1), sizeof views[0]);
+    Status status = dataset_load(dataset, i, inputs);
+    if (status_code(status) == CODE_DATA) {
+        status_free(status);
+        free(views);
+        return NULL;
+    }
+    if (status == NULL)
+        status = runner_run(runner, inputs, NULL, views);
+    for (int o = 0; o < judge->n_outputs && status == NULL; o++)
+        status = tensor_copy(&outputs[o], &views[o]);
+    free(views);
+    if (status == NULL) {
+        judge->n_samples++;
+        *bytes += bytes_of(inputs, judge->n_inputs) + bytes_of(outputs, judge->n_outputs);
+        return NULL;
+    }
+    for (int k = 0; k < judge->n_inputs; k++)
+        tensor_release(&inputs[k]);
+    for (int o = 0; o < judge->n_outputs; o++)
+        tensor_release(&outputs[o]);
+    return status_prefix(status, "%s", dataset_file(dataset, i));
+}
+
+Status judge_new(const Plan *plan, const Dataset *dataset, int samples, Judge **ret)
+{
+    int64_t total = dataset_count(dataset), wanted = MIN((int64_t)samples, total);
+    Judge *judge = xcalloc(1, sizeof *judge);
+    judge->n_inputs = plan_n_inputs(plan);
+    judge->n_outputs = plan_n_outputs(plan);
+    judge->inputs = xcalloc((size_t)(MAX(wanted, 1) * MAX(judge->n_inputs, 1)), sizeof(Tensor));
+    judge->outputs = xcalloc((size_t)(MAX(wanted, 1) * MAX(judge->n_outputs, 1)), sizeof(Tensor));
+    Runner *runner = runner_new(plan, NULL);
+    size_t bytes = 0;
+    Status status = NULL;
+    for (int64_t k = 0; k < wanted && status == NULL && bytes < JUDGE_BYTES; k++) {
+        status = interrupt_check();
+        if (status == NULL)
+            status = take_sample(judge, runner, dataset, (2 * k + 1) * total / (2 * wanted), &bytes);
+    }
+    runner_free(runner);
+    if (status != NULL) {
+        judge_free(judge);
+        return status;
+    }
+    *ret = judge;
+    return NULL;
+}
+
+void judge_free(Judge *judge)
+{
+    if (judge == NULL)
+        return;
+    for (int i = 0; i < judge->n_samples * judge->n_inputs; i++)
+        tensor_release(&judge->inputs[i]);
+    for (int i = 0; i < judge->n_samples * judge->n_outputs; i++)
+        tensor_release(&judge->outputs[i]);
+    free(judge->inputs);
+    free(judge->outputs);
+    free(judge);
+}
+
+int judge_samples(const Judge *judge)
+{
+    return judge->n_samples;
+}
+
+/* ---- a candidate ------------------------------------------------------------------------------------------------- */
+
+/* Elements that are not finite in both alike (the -inf of a mask) say nothing. */
+static void compare(const Tensor *a, const Tensor *b, double *ret_error, double *ret_signal)
+{
+    *ret_error = *ret_signal = 0.0;
+    if (!tensor_same_shape(a, b) || a->dtype != b->dtype) {
+        *ret_error = NAN;
+        return;
+    }
+    for (int64_t i = 0; i < a->count; i++) {
+        double x = tensor_get(a, i), y = tensor_get(b, i);
+        if (x == y || (isnan(x) && isnan(y))) {
+            *ret_signal += isfinite(x) ? x * x : 0.0;
+            continue;
+        }
+        *ret_error += (x - y) * (x - y);
+        *ret_signal += x * x;
+    }
+}
+
+static Status try_sample(Hearing *hearing, int64_t sample, int worker)
+{
+    const Judge *judge = hearing->judge;
+    TRY(interrupt_check());
+    Tensor *outputs = xcalloc((size_t)MAX(judge->n_outputs, 1), sizeof outputs[0]);
+    Status status = runner_run(hearing->runners[worker], &judge->inputs[sample * judge->n_inputs], NULL, outputs);
+    for (int o = 0; o < judge->n_outputs && status == NULL; o++) {
+        int64_t at = sample * judge->n_outputs + o;
+        if (dtype_is_float(judge->outputs[at].dtype))
+            compare(&judge->outputs[at], &outputs[o], &hearing->error[at], &hearing->signal[at]);
+    }
+    free(outputs);
+    return status;
+}
+
+static void try_one(void *context, int64_t sample, int worker)
+{
+    Hearing *hearing = context;
+    Status status = try_sample(hearing, sample, worker);
+    pthread_mutex_lock(&hearing->lock);
+    if (hearing->failure == NULL) {
+        hearing->failure = status;
+        status = NULL;
+    }
+    pthread_mutex_unlock(&hearing->lock);
+    status_free(status);
+}
+
+/* Over samples [from, to). */
+static double sum_noise(const Hearing *hearing, int from, int to)
+{
+    const Judge *judge = hearing->judge;
+    double noise = 0.0;
+    int outputs = 0;
+    for (int o = 0; o < judge->n_outputs; o++) {
+        double error = 0.0, signal = 0.0;
+        if (!dtype_is_float(judge->outputs[o].dtype))
+            continue;
+        for (int s = from; s < to; s++) {
+            error += hearing->error[s * judge->n_outputs + o];
+            signal += hearing->signal[s * judge->n_outputs + o];
+        }
+        double share = error == 0.0 ? 0.0 : error / signal;
+        noise += share <= NOISE_WORST ? share : NOISE_WORST; /* NaN and infinity too */
+        outputs++;
+    }
+    return outputs == 0 ? NAN : noise / outputs;
+}
+
+Status judge_noise(const Judge *judge, const Plan *candidate, Team *team, double *ret, double *ret_each)
+{
+    size_t cells = (size_t)MAX(judge->n_samples * judge->n_outputs, 1);
+    int workers = team == NULL ? 1 : team_size(team);
+    Hearing hearing = {.judge = judge,
+                   .runners = xcalloc((size_t)workers, sizeof(Runner *)),
+                   .error = xcalloc(cells, sizeof(double)),
+                   .signal = xcalloc(cells, sizeof(double))};
+    pthread_mutex_init(&hearing.lock, NULL);
+    for (int w = 0; w < workers; w++)
+        hearing.runners[w] = runner_new(candidate, NULL);
+    team_run(team, judge->n_samples, try_one, &hearing);
+    if (hearing.failure == NULL)
+        *ret = sum_noise(&hearing, 0, judge->n_samples);
+    for (int s = 0; hearing.failure == NULL && ret_each != NULL && s < judge->n_samples; s++)
+        ret_each[s] = sum_noise(&hearing, s, s + 1);
+    for (int w = 0; w < workers; w++)
+        runner_free(hearing.runners[w]);
+    pthread_mutex_destroy(&hearing.lock);
+    free(hearing.runners);
+    free(hearing.error);
+    free(hearing.signal);
+    return hearing.failure;
+}
+
+double noise_to_db(double noise)
+{
+    return noise > 0.0 ? -10.0 * log10(noise) : 999.0;
+}

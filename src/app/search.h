@@ -1,0 +1,98 @@
+/* search.h - recipes tried by measuring: how ranges are chosen, whether channels are equalized, which nodes stay float.
+ *
+ *     simplified float model ─ clone ─ quantize passes ─ plan ─ judge ─> noise       one trial
+ *
+ * How much is tried depends on --effort and on the model's size, never on the clock: the same input and options give the same
+ * model. Ranges are made from all calibration samples; trials are judged on a few of them.
+ */
+#ifndef QUANTIZE_SEARCH_H
+#define QUANTIZE_SEARCH_H
+
+#include "src/app/app.h"
+
+/* ---- judge.c: the noise of a quantized model on a few samples ----------------------------------------------------- */
+
+typedef struct Judge Judge;
+/* Runs the float model on at most `samples` of the data, evenly spread, and keeps what went in and came out. */
+MUST_USE Status judge_new(const Plan *plan, const Dataset *dataset, int samples, Judge **ret);
+void judge_free(Judge *judge); /* NULL is fine */
+int judge_samples(const Judge *judge);
+/* Share of the outputs' power that the candidate gets wrong, a mean over the outputs; NAN when none is of floats.
+ * ret_each (judge_samples,) takes that of each sample, or NULL. */
+MUST_USE Status judge_noise(const Judge *judge, const Plan *candidate, Team *team, double *ret, double *ret_each);
+double noise_to_db(double noise); /* 999 for none */
+
+/* ---- candidate.c ------------------------------------------------------------------------------------------------- */
+
+/* What candidates are made from. kept_float: by node id why a node must stay float, or NULL entries. */
+typedef struct Recipe {
+    const RangeTable *ranges;
+    const char *const *kept_float;
+} Recipe;
+
+typedef struct Trial {
+    const char *what; /* in words */
+    double noise;
+    bool kept;        /* the best so far at its time */
+} Trial;
+
+typedef struct Search {
+    const Options *options;
+    const Model *model;          /* simplified, float */
+    const Target *target;
+    ElementCounts counts;        /* of one sample */
+    int64_t macs;
+    Judge *judge;
+    Team *team;
+    Arena *arena;
+    Trial *trials;               /* what was tried, in order */
+    size_t n_trials, cap_trials;
+} Search;
+
+/* A quantized clone and its decisions; the float model must outlive both. records (pass_count rows) may be NULL. */
+MUST_USE Status candidate_build(const Options *options, const Model *model, const Target *target, ElementCounts counts,
+                                const Recipe *recipe, PassRecord *records, Model **ret_model, QuantPlan **ret_plan);
+/* Its noise; a row of `trials` unless what is NULL. ret_each as in judge_noise. */
+MUST_USE Status candidate_noise(Search *search, const Recipe *recipe, const char *what, double *ret, double *ret_each);
+
+/* ---- search_ranges.c --------------------------------------------------------------------------------------------- */
+
+/* Ranges of every method for the whole model, then for pieces of it; the best table found. The caller frees it. */
+MUST_USE Status search_ranges(Search *search, const Sights *sights, const char *const *kept_float, RangeTable **ret,
+                              double *ret_noise);
+
+/* ---- search_nodes.c ---------------------------------------------------------------------------------------------- */
+
+/* Noise of the outputs when one weighted node alone is quantized. */
+typedef struct Sensitivity {
+    const Node *node;
+    const char *name; /* or that of its first output */
+    int64_t macs;
+    double noise;
+} Sensitivity;
+
+/* Nodes whose lone quantization leaves the outputs under WRECK_DB, each with a reason in kept_float (by node id, arena). */
+#define WRECK_DB 15.0
+MUST_USE Status search_wreckers(Search *search, const RangeTable *ranges, const char **kept_float, int *ret_found);
+/* Of each weighted node that is quantized with `kept_float`, worst first; arena. */
+MUST_USE Status search_sensitivity(Search *search, const RangeTable *ranges, const char *const *kept_float,
+                                   Sensitivity **ret, size_t *ret_n);
+
+/* ---- select.c ---------------------------------------------------------------------------------------------------- */
+
+const char *node_label(const Node *node); /* its name, or that of its first output */
+/* Marks in kept_float (by node id) what --exclude, --exclude-op and --only leave float. CODE_USAGE: a pattern fits nothing. */
+MUST_USE Status select_nodes(const Options *options, const Model *model, const char **kept_float);
+
+/* ---- recipe.c ---------------------------------------------------------------------------------------------------- */
+
+int recipe_judges(int64_t macs); /* samples a trial is judged on */
+/* Whether the effort pays for the sensitivity of every node. */
+bool recipe_measures_nodes(const Search *search);
+/* The model with channels equalized where that lowers the noise (or where options ask for it), or NULL; `few`: some samples.
+ * What it is made of must outlive it. ret_how says what was done, in words. */
+MUST_USE Status recipe_equalize(Search *search, const Dataset *few, Model **ret, const char **ret_how);
+/* Replaces *ranges by the best found, and marks in kept_float (by node id, all NULL or given) what must stay float. */
+MUST_USE Status recipe_ranges(Search *search, const Sights *sights, const char **kept_float, RangeTable **ranges);
+
+#endif

@@ -28,7 +28,8 @@ int plan_n_inputs(const Plan *plan);              /* graph inputs that no initia
 const Value *plan_input(const Plan *plan, int i);
 int plan_n_outputs(const Plan *plan);
 const Value *plan_output(const Plan *plan, int i);
-/* Steps, for reports and tests: what runs, e.g. "QLinearConv"; the node whose output it gives. */
+/* Steps, for reports and tests: what runs, e.g. "QLinearConv"; the node whose output it gives. Joined steps (fuse.c) are counted
+ * by their parts. */
 int plan_n_steps(const Plan *plan);
 const char *plan_step_op(const Plan *plan, int i);
 const Node *plan_step_node(const Plan *plan, int i);
@@ -46,7 +47,8 @@ typedef struct Observer {
     bool any_order; /* it only looks, and the order of elements is nothing to it: images may come with the channels last */
 } Observer;
 
-/* Called on the running thread after each step of the main graph (inner graphs count to the step that runs them): seconds of
+/* Called on the running thread after each step of the main graph (inner graphs count to the step that runs them, joined steps to
+ * the first of them): seconds of
  * clock_seconds() at its start and end, the implementation that ran, and its tensors (omitted ones NULL or undefined). */
 typedef struct StepSeen {
     int step;

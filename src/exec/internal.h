@@ -1,4 +1,4 @@
-/* internal.h - what plan.c, integer.c and run.c share; nobody else includes it.
+/* internal.h - what plan.c, integer.c, fuse.c and run.c share; nobody else includes it.
  *
  * Slots are value ids: inner graphs have ids of their own, so one table serves every nesting level of a runner.
  */
@@ -27,11 +27,15 @@ typedef struct Step {
     const Node *shown;     /* the node of the graph it stands for */
     const OpDef *def;
     LayoutRule layout;
+    bool integer;          /* a DQ-op-Q group run in integers */
+    int number;            /* plan_step_...'s: of the step, of the first part of a joined one */
     const char *problem;   /* why it is no integer step, or NULL */
     int n_captured;        /* outer values read by inner graphs of the node */
     const Value **captured;
     int n_release;         /* values of this graph whose last reader this step is */
     const Value **release;
+    int n_parts;           /* the steps a joined one stands for, see fuse.c; 0: not joined */
+    struct Step *parts;
     int n_inner;           /* one for each graph attribute */
     GraphPlan **inner;
     pthread_mutex_t *cache_lock; /* the plan's */
@@ -49,6 +53,8 @@ struct Plan {
     const Model *model;
     PlanOptions options;
     GraphPlan *main;
+    int n_listed;          /* steps of the main graph, joined ones by their parts */
+    const Step **listed;
     int n_inputs;
     const Value **inputs;
     pthread_mutex_t cache_lock;
@@ -58,5 +64,8 @@ struct Plan {
  * does the work of the group (its Q included); covered[node id] is set for the Q nodes and absorbed activations. For an op
  * that has an integer form but no group around it, problem[node id] says why. */
 void integer_groups(const Graph *graph, Arena *arena, const Node **replacement, const char **problem, bool *covered);
+
+/* fuse.c: joins steps of a plan whose order is final; n_ids: of the model's values. */
+void fuse_steps(GraphPlan *plan, Arena *arena, uint32_t n_ids);
 
 #endif

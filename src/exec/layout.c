@@ -16,6 +16,7 @@ typedef struct LayoutRow {
 
 static const LayoutRow rows[] = {
     {"", "Conv", {LAYOUT_SEEKS, 1, 0}},
+    {DOMAIN_MICROSOFT, "FusedConv", {LAYOUT_SEEKS, 1 | 1 << 3, 0}},
     {"", "ConvTranspose", {LAYOUT_SEEKS, 1, 0}},
     {"", "QLinearConv", {LAYOUT_SEEKS, 1, 0}},
     {"", "MaxPool", {LAYOUT_SEEKS, 1, 0}},
@@ -32,6 +33,7 @@ static const LayoutRow rows[] = {
     {DOMAIN_MICROSOFT, "QLinearAdd", {LAYOUT_ANY, ALL_INPUTS, 0}},
     {DOMAIN_MICROSOFT, "QLinearMul", {LAYOUT_ANY, ALL_INPUTS, 0}},
     {DOMAIN_MICROSOFT, "QLinearSigmoid", {LAYOUT_ANY, 1, 0}},
+    {DOMAIN_MICROSOFT, "QLinearSwish", {LAYOUT_ANY, 1, 0}},
     {DOMAIN_MICROSOFT, "QLinearLeakyRelu", {LAYOUT_ANY, 1, 0}},
     {"", "QuantizeLinear", {LAYOUT_ANY, 1, 0}},
     {"", "DequantizeLinear", {LAYOUT_ANY, 1, 0}},

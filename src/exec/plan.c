@@ -1,6 +1,6 @@
 /* plan.c - from a graph to an ordered list of steps that knows what is needed and when each value dies.
  *
- *     nodes in order ─> integer groups joined ─> steps nobody needs dropped ─> last reader of each value found
+ *     nodes in order ─> integer groups joined ─> steps nobody needs dropped ─> steps joined ─> last reader of each value found
  */
 #include "src/exec/internal.h"
 
@@ -126,24 +126,41 @@ static void release_at(Builder *builder, const Graph *graph, const Value *value,
     list[(*n)++] = value;
 }
 
+static void find_releases(Builder *builder, const Graph *graph, Step *step)
+{
+    const Node *node = step->node;
+    int most = node->n_in + node->n_out + step->n_captured;
+    step->release = arena_array(builder->plan->arena, (size_t)most, sizeof step->release[0]);
+    for (int i = 0; i < node->n_out; i++)
+        release_at(builder, graph, node->out[i], step->release, &step->n_release);
+    for (int i = 0; i < node->n_in; i++)
+        release_at(builder, graph, node->in[i], step->release, &step->n_release);
+    for (int i = 0; i < step->n_captured; i++)
+        release_at(builder, graph, step->captured[i], step->release, &step->n_release);
+}
+
+/* What the parts release, the values between them too: these have no form when the step runs as one. */
+static void find_releases_of_parts(Builder *builder, const Graph *graph, Step *step)
+{
+    size_t n = 0;
+    for (int i = step->n_parts - 1; i >= 0; i--) {
+        find_releases(builder, graph, &step->parts[i]);
+        n += (size_t)step->parts[i].n_release;
+    }
+    step->release = arena_array(builder->plan->arena, n, sizeof step->release[0]);
+    for (int i = 0; i < step->n_parts; i++)
+        for (int k = 0; k < step->parts[i].n_release; k++)
+            step->release[step->n_release++] = step->parts[i].release[k];
+}
+
 /* A value is released by its last reader, or by its producer when it has none. Outputs of the graph are never released. */
 static void find_last_readers(Builder *builder, GraphPlan *plan)
 {
     const Graph *graph = plan->graph;
     for (int i = 0; i < graph->n_outputs; i++)
         builder->read_later[graph->outputs[i]->id] = true;
-    for (int s = plan->n_steps - 1; s >= 0; s--) {
-        Step *step = &plan->steps[s];
-        const Node *node = step->node;
-        int most = node->n_in + node->n_out + step->n_captured;
-        step->release = arena_array(builder->plan->arena, (size_t)most, sizeof step->release[0]);
-        for (int i = 0; i < node->n_out; i++)
-            release_at(builder, graph, node->out[i], step->release, &step->n_release);
-        for (int i = 0; i < node->n_in; i++)
-            release_at(builder, graph, node->in[i], step->release, &step->n_release);
-        for (int i = 0; i < step->n_captured; i++)
-            release_at(builder, graph, step->captured[i], step->release, &step->n_release);
-    }
+    for (int s = plan->n_steps - 1; s >= 0; s--)
+        (plan->steps[s].n_parts > 0 ? find_releases_of_parts : find_releases)(builder, graph, &plan->steps[s]);
 }
 
 static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
@@ -164,6 +181,7 @@ static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
         step->shown = node;
         step->def = step->node->def;
         step->layout = layout_rule(step->node);
+        step->integer = integer != NULL;
         step->problem = integer == NULL ? builder->problem[node->id] : NULL;
         step->cache_lock = &plan->cache_lock;
         TRY(plan_inner_graphs(builder, step));
@@ -178,9 +196,30 @@ static Status plan_graph(Builder *builder, const Graph *graph, GraphPlan **ret)
                 "by standard ops",
                 node->op_type, node->domain[0] == '\0' ? "ai.onnx" : node->domain, node->opset);
     }
+    if (graph == plan->model->graph && !plan->options.reference && !plan->options.keep_all)
+        fuse_steps(graph_plan, plan->arena, plan->model->n_ids);
     find_last_readers(builder, graph_plan);
     *ret = graph_plan;
     return NULL;
+}
+
+/* How the steps of the main graph are counted from outside: by what the file has, whether or not it is joined. */
+static void list_steps(Plan *plan)
+{
+    size_t n = 0;
+    for (int s = 0; s < plan->main->n_steps; s++)
+        n += (size_t)MAX(plan->main->steps[s].n_parts, 1);
+    plan->listed = arena_array(plan->arena, n, sizeof plan->listed[0]);
+    for (int s = 0; s < plan->main->n_steps; s++) {
+        Step *step = &plan->main->steps[s];
+        step->number = plan->n_listed;
+        for (int i = 0; i < step->n_parts; i++) {
+            step->parts[i].number = plan->n_listed;
+            plan->listed[plan->n_listed++] = &step->parts[i];
+        }
+        if (step->n_parts == 0)
+            plan->listed[plan->n_listed++] = step;
+    }
 }
 
 static void plan_collect_inputs(Plan *plan)
@@ -217,23 +256,31 @@ Status plan_new(const Model *model, const PlanOptions *options, Plan **ret)
         plan_free(plan);
         return status;
     }
+    list_steps(plan);
     *ret = plan;
     return NULL;
 }
 
+static void free_caches(GraphPlan *graph_plan);
+
+static void free_step_caches(Step *step)
+{
+    for (CacheEntry *entry = step->cache, *next; entry != NULL; entry = next) {
+        next = entry->next;
+        entry->release(entry->object);
+        free(entry->key);
+        free(entry);
+    }
+    for (int i = 0; i < step->n_inner; i++)
+        free_caches(step->inner[i]);
+    for (int i = 0; i < step->n_parts; i++)
+        free_step_caches(&step->parts[i]);
+}
+
 static void free_caches(GraphPlan *graph_plan)
 {
-    for (int s = 0; graph_plan != NULL && s < graph_plan->n_steps; s++) {
-        Step *step = &graph_plan->steps[s];
-        for (CacheEntry *entry = step->cache, *next; entry != NULL; entry = next) {
-            next = entry->next;
-            entry->release(entry->object);
-            free(entry->key);
-            free(entry);
-        }
-        for (int i = 0; i < step->n_inner; i++)
-            free_caches(step->inner[i]);
-    }
+    for (int s = 0; graph_plan != NULL && s < graph_plan->n_steps; s++)
+        free_step_caches(&graph_plan->steps[s]);
 }
 
 void plan_free(Plan *plan)
@@ -273,35 +320,35 @@ const Value *plan_output(const Plan *plan, int i)
 
 int plan_n_steps(const Plan *plan)
 {
-    return plan->main->n_steps;
+    return plan->n_listed;
 }
 
 const char *plan_step_op(const Plan *plan, int i)
 {
-    return plan->main->steps[i].node->op_type;
+    return plan->listed[i]->node->op_type;
 }
 
 bool plan_step_is_integer(const Plan *plan, int i)
 {
-    return plan->main->steps[i].node != plan->main->steps[i].shown;
+    return plan->listed[i]->integer;
 }
 
 const char *plan_step_problem(const Plan *plan, int i)
 {
-    return plan->main->steps[i].problem;
+    return plan->listed[i]->problem;
 }
 
 const Node *plan_step_node(const Plan *plan, int i)
 {
-    return plan->main->steps[i].shown;
+    return plan->listed[i]->shown;
 }
 
 int plan_step_n_out(const Plan *plan, int i)
 {
-    return plan->main->steps[i].node->n_out;
+    return plan->listed[i]->node->n_out;
 }
 
 const Value *plan_step_out(const Plan *plan, int i, int output)
 {
-    return plan->main->steps[i].node->out[output];
+    return plan->listed[i]->node->out[output];
 }

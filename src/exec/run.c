@@ -335,7 +335,7 @@ static void profile_step(const Runner *runner, const Call *call, double begin)
 {
     if (runner->profiler == NULL || runner->depth > 0)
         return;
-    StepSeen seen = {(int)(call->step - runner->plan->main->steps), begin, clock_seconds(), call->ctx.implementation,
+    StepSeen seen = {call->step->number, begin, clock_seconds(), call->ctx.implementation,
                      call->ctx.n_in, call->ctx.n_out, call->ctx.in, call->ctx.out};
     runner->profiler->step(runner->profiler->context, &seen);
 }
@@ -384,10 +384,28 @@ static Status run_step(Runner *runner, Step *step)
     return status;
 }
 
+/* A joined step hides the results of all parts but the last. */
+static bool wants_hidden(const Runner *runner, const Step *step)
+{
+    if (runner->observer == NULL)
+        return false;
+    for (int i = 0; i + 1 < step->n_parts; i++)
+        if (runner->observer->unwanted == NULL || !runner->observer->unwanted[step->parts[i].node->out[0]->id])
+            return true;
+    return false;
+}
+
 static Status run_graph(Runner *runner, const GraphPlan *plan)
 {
-    for (int s = 0; s < plan->n_steps; s++)
-        TRY(run_step(runner, &plan->steps[s]));
+    for (int s = 0; s < plan->n_steps; s++) {
+        Step *step = &plan->steps[s];
+        if (!wants_hidden(runner, step)) {
+            TRY(run_step(runner, step));
+            continue;
+        }
+        for (int i = 0; i < step->n_parts; i++)
+            TRY(run_step(runner, &step->parts[i]));
+    }
     return NULL;
 }
 

@@ -87,10 +87,13 @@ const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, flo
 /* Int32 input of n elements, or NULL when omitted. */
 MUST_USE Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret);
 
-/* ---- op_conv.c, shared with op_qconv.c --------------------------------------------------------------------------- */
+/* ---- op_conv.c, shared with op_qconv.c and op_fused.c --------------------------------------------------------------------------- */
 
 MUST_USE Status conv_infer(Node *node, int x, int weight, DType dtype);
 MUST_USE Status conv_window(const EvalCtx *ctx, const Tensor *x, const Tensor *weight, Window *ret);
+/* A float Conv whose sums go through `posts` before they are stored, input z for POST_ADD. *ret_done is false when no primitive
+ * does it all. */
+MUST_USE Status conv_run_posts(EvalCtx *ctx, const FastPost *posts, int n_posts, int z, bool *ret_done);
 void conv_output_dims(const Window *window, int64_t dims[TENSOR_MAX_RANK]);
 extern const AttrSpec conv_attrs[];
 

@@ -286,29 +286,35 @@ static void *make_fast(const void *context)
 /* What tells one primitive of this node from another. */
 typedef struct Key {
     Window window;
-    bool channels_last;
+    bool channels_last, posts;
 } Key;
 
-/* False: not done, run the reference. */
-static Status run_fast(EvalCtx *ctx, const Job *job, const float *x, float *y, bool *ret_done)
+static FastConv *prepare(EvalCtx *ctx, const Job *job, bool *ret_owned)
 {
     Key key;
-    void *scratch;
-    bool owned;
 
     memset(&key, 0, sizeof key);
     key.window = job->spec.window;
     key.channels_last = job->spec.channels_last;
-    FastConv *conv = heavy_prepare(ctx, &key, sizeof key, job->packs != NULL, make_fast, job, fast_conv_free, &owned);
-    *ret_done = false;
-    if (conv == NULL)
-        return NULL;
+    key.posts = job->spec.n_posts > 0;
+    return heavy_prepare(ctx, &key, sizeof key, job->packs != NULL, make_fast, job, fast_conv_free, ret_owned);
+}
+
+/* Runs and gives up what prepare() gave. False: not done, run the reference. */
+static Status run_fast(EvalCtx *ctx, FastConv *conv, bool owned, const float *x, float *y, bool *ret_done)
+{
+    void *scratch;
     Status status = eval_scratch(ctx, fast_conv_scratch(conv), &scratch);
-    if (status == NULL)
-        *ret_done = fast_conv_run(conv, heavy_threads(ctx), x, y, scratch);
+
+    *ret_done = status == NULL && fast_conv_run(conv, heavy_threads(ctx), x, y, scratch);
     if (owned)
         fast_conv_free(conv);
     return status;
+}
+
+static bool all_constant(const EvalCtx *ctx)
+{
+    return eval_is_constant(ctx, 1) && (eval_in(ctx, 2) == NULL || eval_is_constant(ctx, 2));
 }
 
 static Status run_reference(EvalCtx *ctx, const FastConvSpec *spec, const float *x, float *y)
@@ -325,40 +331,82 @@ static Status run_reference(EvalCtx *ctx, const FastConvSpec *spec, const float 
     return NULL;
 }
 
-static Status run_conv(EvalCtx *ctx, bool transposed, bool fast)
+/* The window and the spec of the primitive; the floats of x. */
+static Status read_conv(EvalCtx *ctx, bool transposed, FastConvSpec *ret, const float **ret_x)
 {
     const Tensor *x = ctx->in[0], *weight = ctx->in[1], *bias = eval_in(ctx, 2);
-    int64_t dims[TENSOR_MAX_RANK];
-    const float *x_data, *weight_data, *bias_data = NULL;
-    FloatOutput y;
-    bool done = false;
-    Job job = {.spec = {.transposed = transposed, .channels_last = ctx->channels_last, .x_type = KERNEL_FLOAT,
-                        .y_type = KERNEL_FLOAT}};
+    const float *data;
 
+    *ret = (FastConvSpec){.transposed = transposed, .channels_last = ctx->channels_last, .x_type = KERNEL_FLOAT,
+                          .y_type = KERNEL_FLOAT};
     TRY(eval_require_same_dtype(ctx, 0, 1));
     TRY(eval_require_same_dtype(ctx, 0, 2));
-    if (transposed)
-        TRY(transposed_window(ctx, x, weight, &job.spec.window));
-    else
-        TRY(conv_window(ctx, x, weight, &job.spec.window));
-    if (bias != NULL && bias->count != job.spec.window.channels_out)
+    TRY((transposed ? transposed_window : conv_window)(ctx, x, weight, &ret->window));
+    if (bias != NULL && bias->count != ret->window.channels_out)
         return eval_error(ctx, CODE_MODEL, "bias has %lld elements, expected %lld", (long long)bias->count,
-                          (long long)job.spec.window.channels_out);
-    TRY(heavy_floats(ctx, 0, &x_data));
-    TRY(heavy_floats(ctx, 1, &weight_data));
-    if (bias != NULL)
-        TRY(heavy_floats(ctx, 2, &bias_data));
-    job.spec.weight = weight_data;
-    job.spec.bias = bias_data;
+                          (long long)ret->window.channels_out);
+    TRY(heavy_floats(ctx, 0, ret_x));
+    TRY(heavy_floats(ctx, 1, &data));
+    ret->weight = data;
+    if (bias != NULL) {
+        TRY(heavy_floats(ctx, 2, &data));
+        ret->bias = data;
+    }
+    return NULL;
+}
+
+static Status run_conv(EvalCtx *ctx, bool transposed, bool fast)
+{
+    const Tensor *x = ctx->in[0];
+    int64_t dims[TENSOR_MAX_RANK];
+    const float *x_data;
+    FloatOutput y;
+    bool done = false, owned;
+    Job job = {.packs = NULL};
+
+    TRY(read_conv(ctx, transposed, &job.spec, &x_data));
     conv_output_dims(&job.spec.window, dims);
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, dims, &y));
-    if (fast && eval_is_constant(ctx, 1) && (bias == NULL || eval_is_constant(ctx, 2)))
-        job.packs = heavy_packs(ctx);
-    if (fast)
-        TRY(run_fast(ctx, &job, x_data, y.data, &done));
+    job.packs = fast && all_constant(ctx) ? heavy_packs(ctx) : NULL;
+    FastConv *conv = fast ? prepare(ctx, &job, &owned) : NULL;
+    if (conv != NULL)
+        TRY(run_fast(ctx, conv, owned, x_data, y.data, &done));
     if (!done)
         TRY(run_reference(ctx, &job.spec, x_data, y.data));
     return heavy_finish(ctx, &y);
+}
+
+Status conv_run_posts(EvalCtx *ctx, const FastPost *posts, int n_posts, int z, bool *ret_done)
+{
+    const Tensor *x = ctx->in[0], *added = eval_in(ctx, z);
+    int64_t dims[TENSOR_MAX_RANK];
+    const float *x_data;
+    bool owned;
+    Job job;
+
+    *ret_done = false;
+    TRY(read_conv(ctx, false, &job.spec, &x_data));
+    conv_output_dims(&job.spec.window, dims);
+    for (int i = 0; i < n_posts; i++)
+        job.spec.posts[job.spec.n_posts++] = posts[i];
+    job.packs = all_constant(ctx) ? heavy_packs(ctx) : NULL;
+    FastConv *conv = prepare(ctx, &job, &owned);
+    if (conv == NULL)
+        return NULL;
+    /* The sum starts from z, best where z lies; not where the convolution still reads it as x. */
+    Status status = eval_output_over(ctx, 0, added != NULL && added->data != x->data ? z : -1, x->dtype, x->rank, dims);
+    if (status == NULL && added != NULL && !tensor_same_shape(added, &ctx->out[0]))
+        status = eval_error(ctx, CODE_MODEL, "input %d is %s, expected %s as the output", z,
+                            tensor_shape_text(ctx->scratch, added), tensor_shape_text(ctx->scratch, &ctx->out[0]));
+    if (status != NULL) {
+        if (owned)
+            fast_conv_free(conv);
+        return status;
+    }
+    if (added != NULL && added->data != ctx->out[0].data)
+        memcpy(ctx->out[0].data, added->data, added->bytes);
+    TRY(run_fast(ctx, conv, owned, x_data, ctx->out[0].data, ret_done));
+    return *ret_done ? NULL : eval_error(ctx, CODE_MEMORY, "oneDNN could not run the convolution");
 }
 
 static Status eval_conv(EvalCtx *ctx)

@@ -23,6 +23,7 @@ typedef struct FusedActivation {
     int n_params;
     float defaults[2];
     float (*run)(float x, const float *params);
+    int post; /* a FastPostKind, or -1 */
 } FusedActivation;
 
 static float fused_identity(float x, const float *params)
@@ -66,14 +67,43 @@ static float fused_tanh(float x, const float *params)
     return vector_tanh(x);
 }
 
+/* What follows is not in ONNX Runtime's list: the executor joins them too. */
+static float fused_swish(float x, const float *params)
+{
+    return x * vector_sigmoid(params[0] * x);
+}
+
+static float fused_hard_swish(float x, const float *params)
+{
+    float y = x / 6 + 0.5F;
+    (void)params;
+    return x * (y < 0 ? 0 : y > 1 ? 1 : y);
+}
+
+static float fused_gelu(float x, const float *params)
+{
+    (void)params;
+    return x / 2 * (1 + vector_erf(x * 0.70710678118654752F));
+}
+
+static float fused_gelu_tanh(float x, const float *params)
+{
+    (void)params;
+    return x / 2 * (1 + vector_tanh(0.79788456080286536F * (x + 0.044715F * x * x * x)));
+}
+
 static const FusedActivation fused_activations[] = {
-    {"", 0, {0, 0}, fused_identity},
-    {"Relu", 0, {0, 0}, fused_relu},
-    {"LeakyRelu", 1, {0.01F, 0}, fused_leaky},
-    {"Clip", 2, {-3.402823466e+38F, 3.402823466e+38F}, fused_clip},
-    {"HardSigmoid", 2, {0.2F, 0.5F}, fused_hard_sigmoid},
-    {"Sigmoid", 0, {0, 0}, fused_sigmoid},
-    {"Tanh", 0, {0, 0}, fused_tanh},
+    {"", 0, {0, 0}, fused_identity, -1},
+    {"Relu", 0, {0, 0}, fused_relu, POST_RELU},
+    {"LeakyRelu", 1, {0.01F, 0}, fused_leaky, POST_RELU},
+    {"Clip", 2, {-3.402823466e+38F, 3.402823466e+38F}, fused_clip, POST_CLIP},
+    {"HardSigmoid", 2, {0.2F, 0.5F}, fused_hard_sigmoid, -1},
+    {"Sigmoid", 0, {0, 0}, fused_sigmoid, POST_SIGMOID},
+    {"Tanh", 0, {0, 0}, fused_tanh, POST_TANH},
+    {"Swish", 1, {1, 0}, fused_swish, POST_SWISH},
+    {"HardSwish", 0, {0, 0}, fused_hard_swish, POST_HARD_SWISH},
+    {"Gelu", 0, {0, 0}, fused_gelu, POST_GELU},
+    {"GeluTanh", 0, {0, 0}, fused_gelu_tanh, POST_GELU_TANH},
 };
 
 static Status find_activation(const EvalCtx *ctx, const FusedActivation **ret, float params[2])
@@ -127,9 +157,24 @@ static bool accepts_fused_conv(const EvalCtx *ctx)
     return op_conv.impls != NULL && op_conv.impls[0].accepts(ctx);
 }
 
+/* One primitive where oneDNN has it, else Conv and what follows. */
 static Status eval_fused_conv_fast(EvalCtx *ctx)
 {
-    return finish_conv(ctx, op_conv.impls[0].eval);
+    const FusedActivation *activation;
+    FastPost posts[FAST_MAX_POSTS];
+    float params[2];
+    int n = 0;
+    bool done = false;
+
+    TRY(eval_require_dtype(ctx, CONV_Z, DT_FLOAT));
+    TRY(find_activation(ctx, &activation, params));
+    if (eval_in(ctx, CONV_Z) != NULL)
+        posts[n++] = (FastPost){.kind = POST_ADD};
+    if (activation->post >= 0)
+        posts[n++] = (FastPost){(FastPostKind)activation->post, params[0], params[1]};
+    if (activation->post >= 0 || activation->run == fused_identity)
+        TRY(conv_run_posts(ctx, posts, n, CONV_Z, &done));
+    return done ? NULL : finish_conv(ctx, op_conv.impls[0].eval);
 }
 
 static Status infer_fused_conv(Node *node)

@@ -7,6 +7,7 @@
 #include "src/ops/heavy.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- QLinearAdd, QLinearMul: numpy broadcast --------------------------------------------------------------------- */
@@ -136,6 +137,43 @@ static Status eval_sigmoid(EvalCtx *ctx)
 static Status eval_leaky_relu(EvalCtx *ctx)
 {
     return eval_table(ctx, leaky_relu, node_float(ctx->node, "alpha", 0.01F));
+}
+
+/* ---- QLinearSwish: x x_scale x_zero, sigmoid_scale sigmoid_zero, y_scale y_zero ------------------------------------- */
+
+/* QLinearMul of x and its QLinearSigmoid, for each of the 256 values. */
+static Status swish_table(const EvalCtx *ctx, uint8_t ret[256])
+{
+    Scale8 x, gate, y;
+    uint8_t bytes[256], gates[256];
+    DType dtype = ctx->in[0]->dtype;
+
+    TRY(read_scale8(ctx, 1, 2, dtype, &x));
+    TRY(read_scale8(ctx, 3, 4, dtype, &gate));
+    TRY(read_scale8(ctx, 5, 6, dtype, &y));
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (uint8_t)i;
+    table_build(x, gate, sigmoid, 0.0F, gates);
+    qlinear_mul_row(bytes, 1, x, gates, 1, gate, 256, y, ret);
+    return NULL;
+}
+
+static Status eval_swish(EvalCtx *ctx)
+{
+    static const char key[] = "table";
+    const Tensor *x = ctx->in[0];
+    uint8_t *table = eval_cache_get(ctx, key, sizeof key); /* its scales are constants of the model */
+
+    if (table == NULL) {
+        uint8_t made[256];
+        TRY(swish_table(ctx, made));
+        table = xcalloc(1, sizeof made);
+        memcpy(table, made, sizeof made);
+        table = eval_cache_put(ctx, key, sizeof key, table, free);
+    }
+    TRY(eval_output_over(ctx, 0, 0, x->dtype, x->rank, x->dims));
+    table_apply(ctx->team, table, x->data, x->count, ctx->out[0].data);
+    return NULL;
 }
 
 /* ---- QLinearConcat ----------------------------------------------------------------------------------------------- */
@@ -292,5 +330,18 @@ const OpDef op_ms_qlinearconcat = {
     .attrs = concat_attrs,
     .infer = infer_concat,
     .eval = eval_concat,
+    .quant = RULE_FLOAT,
+};
+
+const OpDef op_private_qlinearswish = {
+    .type = "QLinearSwish",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 6,
+    .max_in = 7,
+    .min_out = 1,
+    .max_out = 1,
+    .infer = infer_same_as_input,
+    .eval = eval_swish,
     .quant = RULE_FLOAT,
 };

@@ -80,7 +80,7 @@ struct EvalCtx {
     Arena *scratch;             /* rewound after the node; small things. Big scratch: eval_scratch() */
     Team *team;                 /* threads that this run may use, or NULL */
     bool reference;             /* no fast implementations, please */
-    bool channels_last;         /* input 0 and output 0 lie N D1..Dk C in memory, their dims are N C D1..Dk as ever. Only for
+    bool channels_last;         /* input 0, what FusedConv adds, and output 0 lie N D1..Dk C in memory, their dims are N C D1..Dk as ever. Only for
                                    the ops that src/exec/layout.c says know it */
     struct EvalHost *host;      /* the executor behind the functions below; never read by ops */
     const char *implementation; /* set by op_eval(): the name of what ran, for profiles */
@@ -155,6 +155,9 @@ struct OpDef {
     bool widen_half;                  /* eval knows no 16-bit floats: op_eval() widens them to float and rounds back */
     bool lists;                       /* takes sequences and optionals; for other ops they are an error */
 };
+
+/* Ops that no file can name: the executor makes them of others. */
+extern const OpDef op_private_qlinearswish; /* op_qelementwise.c */
 
 /* registry.c */
 const OpDef *op_find(const char *domain, const char *type, int opset); /* NULL when unknown or older than versions[0] */

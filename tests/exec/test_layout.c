@@ -36,6 +36,18 @@ static const char *const nets[] = {
     "y = Reshape(t, k)",
     "x = float[1,3,6,5]; w = float[8,3,1,1]; c = Conv(x, w); i = Identity(c); k = int64[3] 1 8 30; r = Reshape(i, k);"
     "y = Softmax<axis=2>(r)",
+    /* joined with what follows: sums and activations */
+    "x = float[1,4,6,5]; w = float[4,4,1,1]; c = Conv(x, w); a = Add(c, x); y = Relu(a)",
+    "x = float[2,4,6,5]; w = float[16,4,3,3]; c = Conv<pads=[1,1,1,1]>(x, w); v = float[16,4,3,3];"
+    "d = Conv<pads=[1,1,1,1]>(x, v); a = Add(c, d); r = Relu(a); e = Mul(r, r); y = Add(e, d)",
+    "x = float[1,4,6,5]; w = float[16,4,1,1]; c = Conv(x, w); s = Sigmoid(c); m = Mul(c, s); v = float[16,16,1,1];"
+    "d = Conv(m, v); h = HardSigmoid<alpha=0.16666667 beta=0.5>(d); n = Mul(h, d); y = Add(n, m)",
+    "x = float[1,4,6,5]; w = float[16,4,1,1]; c = Conv(x, w); l = float[] -0.2; h = float[] 0.3; k = Clip(c, l, h);"
+    "v = float[8,16,1,1]; d = Conv(k, v); e = HardSwish(d); u = float[8,8,1,1]; f = Conv(e, u); g = LeakyRelu<alpha=0.3>(f);"
+    "o = Conv(g, u); p = Sigmoid(o); q = Conv(p, u); y = Tanh(q)",
+    /* not joined: read twice, the result of the net, of another size */
+    "x = float[1,4,6,5]; w = float[4,4,1,1]; c = Conv(x, w); r = Relu(c); s = Sigmoid(c); t = Add(c, r); y = Mul(t, s)",
+    "x = float[1,4,6,5]; w = float[4,4,1,1]; c = Conv(x, w); b = float[1,4,1,1]; a = Add(c, b); y = Relu(a)",
     /* one row, one channel, one place */
     "x = float[1,1,6,1]; w = float[1,1,1,1]; c = Conv(x, w); r = Relu(c); y = Concat<axis=1>(r, c)",
 };
@@ -92,7 +104,7 @@ TEST(nets_with_channels_last_equal_the_reference)
     Random random = {11};
     for (size_t n = 0; n < COUNT_OF(nets); n++) {
         Model *model = mini_model(18, nets[n]);
-        Tensor inputs[4] = {{0}};
+        Tensor inputs[5] = {{0}};
         Seen seen, expected_seen;
         CHECK_OK(ops_infer(model));
         for (int i = 0; i < model->graph->n_inputs; i++)

@@ -197,6 +197,11 @@ fuzz: deps-fuzz
 	@$(MAKE) --no-print-directory BUILD=build/fuzz build/fuzz/fuzz
 	sh tests/fuzz/run.sh build/fuzz/fuzz $(TESTDATA) $(SECONDS_)
 
+# Whole jobs, calibration, start-up beside plain inference, see tests/bench/jobs.js.
+bench-jobs: quantize deps-check tests/oracle/node_modules/.installed
+	@test -e build/bench/text_transformer.onnx || $(MAKE) --no-print-directory bench-models
+	@QUANTIZE=$(CURDIR)/quantize node tests/bench/jobs.js
+
 # Node counts of simplified models beside OnnxSlim's; models of QUANTIZE_SHARED. OPTIONS: for simplify, e.g. --opset 20.
 QUANTIZE_SHARED ?= ../shared
 
@@ -224,5 +229,5 @@ lint: deps-lint
 clean:
 	rm -rf build quantize
 
-.PHONY: all clean deps deps-check deps-lint deps-fuzz demo check unit-tests oracle fuzz lint conformance simplify-table docs bench bench-models \
+.PHONY: all clean deps deps-check deps-lint deps-fuzz demo check unit-tests oracle fuzz lint conformance simplify-table docs bench bench-jobs bench-models \
         bench-observe methods-table simplify-scaling

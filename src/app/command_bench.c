@@ -45,7 +45,7 @@ static bool shape_given(const char *shapes, const char *name)
 }
 
 /* --shape with the sizes that --batch gives put in for the inputs it does not name. Random data needs every size. */
-static Status complete_shapes(const Options *options, const Plan *plan, Arena *arena, const char **ret)
+static Status complete_shapes(const Options *options, const Plan *plan, bool random, Arena *arena, const char **ret)
 {
     const char *all = options->shape == NULL ? "" : options->shape;
     bool unnamed = options->shape != NULL && plan_n_inputs(plan) == 1; /* any shape given is that of the only input */
@@ -59,7 +59,7 @@ static Status complete_shapes(const Options *options, const Plan *plan, Arena *a
                               (long long)shape.dims[0].size, (long long)options->batch);
         if (!dim_is_known(shape.dims[0]))
             shape.dims[0] = dim_known(options->batch > 0 ? options->batch : 1);
-        if (!shape_is_known(&shape) && options->inputs.n == 0)
+        if (!shape_is_known(&shape) && random)
             return status_new(CODE_USAGE, "input '%s' has sizes that the model leaves open (%s); give them with --shape %s=...",
                               input->name, shape_text(arena, &input->type.shape), input->name);
         if (shape_is_known(&shape))
@@ -99,9 +99,10 @@ static Status open_samples(Bench *bench, Arena *arena)
     Preprocess preprocess;
     Dataset *dataset = NULL;
     TRY(setup_input_path(bench->plan, &options.inputs, &path));
-    if (path == NULL && options.inputs.n == 0)
+    bool random = path == NULL && options.inputs.n == 0;
+    if (random)
         path = DATASET_RANDOM;
-    TRY(complete_shapes(&options, bench->plan, arena, &options.shape));
+    TRY(complete_shapes(&options, bench->plan, random, arena, &options.shape));
     TRY(setup_preprocess(&options, bench->model, arena, &preprocess, &source));
     TRY(setup_dataset(&options, bench->plan, &preprocess, path, options.samples > 0 ? options.samples : 1, &dataset));
     Status status = load_samples(bench, dataset);

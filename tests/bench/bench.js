@@ -77,7 +77,7 @@ async function measureRow(row, results, failures) {
     for (const kind of KINDS)
         for (const threads of THREADS)
             try {
-                const inputs = await peers.writeInputs(model, row, sample, 1);
+                const inputs = await peers.writeInputs(model, row, [sample], 1);
                 const file = kind === 'fp32' ? model : quantized(row, model, folder);
                 const r = await peers.race(file, threads, inputs, sample, LENGTH);
                 r.difference = difference(r.outputs);

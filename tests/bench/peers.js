@@ -23,7 +23,8 @@ class Peer {
         readline.createInterface({ input: this.child.stdout })
             .on('line', (line) => this.waiting.shift().resolve(JSON.parse(line)));
         this.child.on('close', (code, signal) => {
-            const told = this.errors.trim().split('\n').pop() || `ended with ${code ?? signal}`;
+            const lines = this.errors.trim().split('\n');
+            const told = lines.find((line) => /error|quantize:|peer:/i.test(line)) || lines.pop() || `ended with ${code ?? signal}`;
             for (const { reject } of this.waiting)
                 reject(new Error(told));
             this.ended = told;
@@ -75,20 +76,24 @@ function makeInput({ name, type, shape }, row, seed) {
     return { type, dims, data: KINDS[type].from({ length: count }, number) };
 }
 
-// The inputs of a model as FOLDER/input_K.npy, described by ONNX Runtime; returns their shapes in words.
-async function writeInputs(model, row, folder, seed) {
+// The inputs of a model as FOLDER/input_K.npy, one sample a folder; the model is described by ONNX Runtime. Returns the shapes.
+async function writeInputs(model, row, folders, seed) {
     const peer = openTheirs(model, 1);
+    let made = [];
     try {
         const { meta } = await peer.ready;
-        fs.mkdirSync(folder, { recursive: true });
-        return meta.map((input, i) => {
-            const tensor = makeInput(input, row, seed + i);
-            npy.write(path.join(folder, `input_${i}.npy`), tensor);
-            return { name: input.name, dims: tensor.dims };
-        });
+        for (const [sample, folder] of folders.entries()) {
+            fs.mkdirSync(folder, { recursive: true });
+            made = meta.map((input, i) => {
+                const tensor = makeInput(input, row, seed + sample * meta.length + i);
+                npy.write(path.join(folder, `input_${i}.npy`), tensor);
+                return { name: input.name, dims: tensor.dims };
+            });
+        }
     } finally {
         peer.close();
     }
+    return made;
 }
 
 async function feed(peer, inputs, folder) {

@@ -191,6 +191,10 @@ for level in baseline avx2 avx512 vnni amx; do
     holds "write the same model" cmp l1.onnx l9.onnx
 done
 holds "a batch of none" "$quantize" bench "$glyphs" --duration 0 --batch 1 --shape 0x3x32x32
+# wide_constant.onnx, wide_expand.onnx: ConstantOfShape and Expand to 65536x65536, 2^32 floats, and their maximum.
+complains "ConstantOfShape of 2^32 elements" 6 "16384.0 MiB more needed" bench "$here/wide_constant.onnx" --duration 0 --max-memory 1G
+complains "Expand to 2^32 elements" 6 "16384.0 MiB more needed" bench "$here/wide_expand.onnx" --duration 0 --max-memory 1G
+complains "an input of 2^41 elements" 6 "beyond what one buffer may hold" bench "$glyphs" --duration 0 --max-memory 1G --shape 999999999x3x32x32
 holds "a batch of none in integers" "$quantize" bench a.onnx --duration 0 --shape 0x3x32x32
 
 # ---- calibration apart from the main job ---------------------------------------------------------------------------------

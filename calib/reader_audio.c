@@ -136,7 +136,8 @@ static Status decode(SNDFILE *file, const SF_INFO *info, int channel, int64_t fr
     free(chunk);
     if (n == 0) {
         memory_free(x);
-        return status_new(CODE_DATA, "no samples in it: %s", sf_strerror(file));
+        return status_new(CODE_DATA, "no sound can be read from %g s on: %s", (double)from / info->samplerate,
+                          sf_error(file) == SF_ERR_NO_ERROR ? "the file is cut off" : sf_strerror(file));
     }
     *ret = (Sound){x, n};
     return NULL;

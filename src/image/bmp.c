@@ -70,6 +70,7 @@ static Status read_header(const unsigned char *data, size_t size, Bitmap *bitmap
     bitmap->top_down = bitmap->height < 0;
     if (bitmap->top_down)
         bitmap->height = -bitmap->height;
+    TRY(image_check_size(bitmap->width, bitmap->height));
     bool masks = compression == COMPRESSION_MASKS && (bitmap->bits == 16 || bitmap->bits == 32);
     if (compression != COMPRESSION_NONE && !masks)
         return status_new(CODE_DATA, "compression %u is not read; convert it to PNG", (unsigned)compression);
@@ -86,8 +87,6 @@ static Status read_header(const unsigned char *data, size_t size, Bitmap *bitmap
         TRY(read_palette(data, size, 14 + header, core ? 3 : 4, offset, bitmap));
     else if (bitmap->bits != 16 && bitmap->bits != 24 && bitmap->bits != 32)
         return status_new(CODE_DATA, "%u bits a pixel are not read", bitmap->bits);
-    if (bitmap->width < 1 || bitmap->width > IMAGE_SIDE_MAX || bitmap->height < 1 || bitmap->height > IMAGE_SIDE_MAX)
-        return NULL; /* image_alloc tells */
     bitmap->stride = ((size_t)bitmap->width * bitmap->bits + 31) / 32 * 4;
     if (offset > size || bitmap->stride * (size_t)bitmap->height > size - offset)
         return status_new(CODE_DATA, "the file ends early");

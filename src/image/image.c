@@ -56,14 +56,20 @@ bool image_magic(const unsigned char *data, size_t size)
     return find_decoder(data, size) != NULL || find_other(data, size) != NULL;
 }
 
-Status image_alloc(int64_t width, int64_t height, int channels, Image *ret)
+Status image_check_size(int64_t width, int64_t height)
 {
     if (width < 1 || height < 1)
         return status_new(CODE_DATA, "the header gives a size of %lldx%lld", (long long)width, (long long)height);
     if (width > IMAGE_SIDE_MAX || height > IMAGE_SIDE_MAX || width * height > IMAGE_PIXELS_MAX)
         return status_new(CODE_DATA, "the header gives %lldx%lld pixels; the limits are %d a side and %lld in all",
                           (long long)width, (long long)height, IMAGE_SIDE_MAX, IMAGE_PIXELS_MAX);
+    return NULL;
+}
+
+Status image_alloc(int64_t width, int64_t height, int channels, Image *ret)
+{
     void *pixels;
+    TRY(image_check_size(width, height));
     TRY(memory_alloc((size_t)width * (size_t)height * (size_t)channels, &pixels));
     *ret = (Image){.width = (int)width, .height = (int)height, .channels = channels, .pixels = pixels};
     return NULL;

@@ -85,7 +85,7 @@ static void read_orientation(PngReader *reader)
 static void read_image(PngReader *reader)
 {
     png_set_read_fn(reader->png, reader, read_bytes);
-    png_set_user_limits(reader->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* image_alloc has its own, with better words */
+    png_set_user_limits(reader->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* image_check_size has its own, with better words */
     png_read_info(reader->png, reader->info);
     set_transforms(reader);
     png_uint_32 width = png_get_image_width(reader->png, reader->info);
@@ -105,8 +105,22 @@ static void read_image(PngReader *reader)
     read_orientation(reader);
 }
 
+static uint32_t read_32(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
+}
+
+/* Signature (8), length (4), "IHDR", width, height: looked at before libpng, which tells of a wrong checksum first. */
+static Status check_header(const unsigned char *data, size_t size)
+{
+    if (size < 24 || memcmp(data + 12, "IHDR", 4) != 0)
+        return NULL; /* libpng tells what is wrong */
+    return image_check_size(read_32(data + 16), read_32(data + 20));
+}
+
 static Status decode(const unsigned char *data, size_t size, Image *ret)
 {
+    TRY(check_header(data, size));
     PngReader *reader = xcalloc(1, sizeof *reader);
     reader->data = data;
     reader->size = size;

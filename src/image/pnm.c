@@ -94,6 +94,7 @@ static Status decode(const unsigned char *data, size_t size, Image *ret)
     int width = read_number(&reader), height = read_number(&reader), most = bitmap ? 1 : read_number(&reader);
     if (width < 0 || height < 0 || most < 1 || most > 65535)
         return status_new(CODE_DATA, "the header is damaged");
+    TRY(image_check_size(width, height));
     if (reader.at >= size || !is_space(data[reader.at]))
         return status_new(CODE_DATA, "the file ends early");
     reader.at++;

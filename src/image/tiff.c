@@ -102,6 +102,7 @@ static Status decode(const unsigned char *data, size_t size, Image *ret)
     TRY(open_directory(data, size, &tiff));
     TRY(read_tag(&tiff, TAG_WIDTH, 0, 0, &width));
     TRY(read_tag(&tiff, TAG_HEIGHT, 0, 0, &height));
+    TRY(image_check_size(width, height));
     TRY(read_tag(&tiff, TAG_BITS, 0, 1, &bits));
     TRY(read_tag(&tiff, TAG_COMPRESSION, 0, 1, &compression));
     TRY(read_tag(&tiff, TAG_PHOTOMETRIC, 0, BLACK_IS_ZERO, &photometric));

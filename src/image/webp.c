@@ -49,8 +49,18 @@ static int find_orientation(const unsigned char *data, size_t size)
     return 1;
 }
 
+/* An extended file ("VP8X", 4 bytes of length, 4 of flags) gives the size of its canvas, less 1, in two times 3 bytes; a simple
+ * one cannot hold more than 16383 pixels a side. */
+static Status check_canvas(const unsigned char *data, size_t size)
+{
+    if (size < 30 || memcmp(data + 12, "VP8X", 4) != 0)
+        return NULL;
+    return image_check_size((int64_t)(read_32(data + 23) >> 8) + 1, (int64_t)(read_32(data + 26) >> 8) + 1);
+}
+
 static Status decode(const unsigned char *data, size_t size, Image *ret)
 {
+    TRY(check_canvas(data, size));
     /* libwebp itself is content when the last chunk is cut. */
     if (size - 8 < read_32(data + 4))
         return status_new(CODE_DATA, "the file ends early");

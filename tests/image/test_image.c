@@ -385,33 +385,55 @@ TEST(content_counts_not_the_name)
     check_refused(picture_path("is-not-there.png"), "is-not-there.png");
 }
 
+/* Sets two numbers of `bytes` bytes in a file. */
+static void patch_size(const char *path, size_t width_at, size_t height_at, int bytes, uint32_t value, bool big)
+{
+    size_t size;
+    unsigned char *file = read_bytes(path, &size);
+    for (int k = 0; k < bytes; k++) {
+        unsigned char byte = (unsigned char)(value >> 8 * (big ? bytes - 1 - k : k));
+        file[width_at + (size_t)k] = byte;
+        file[height_at + (size_t)k] = byte;
+    }
+    write_file(path, file, size);
+    free(file);
+}
+
+/* 60,000 x 60,000 in each format's header, with 8 x 8 pixels behind it (or none): refused for its size - before a checksum is
+ * found to be wrong or the file to be short, and before memory is taken. */
 TEST(absurd_sizes_are_refused_before_memory_is_taken)
 {
-    const char *path = picture_path("huge.png");
-    unsigned char gray[64] = {0};
-    write_png(path, 8, 8, 8, PNG_COLOR_TYPE_GRAY, false, gray);
-    size_t size, before = memory_in_use();
-    unsigned char *bytes = read_bytes(path, &size);
-    /* IHDR: width at 16, height at 20, CRC at 29 over 12..28; set by zlib's CRC of the changed header. */
-    static const unsigned char sizes[][8] = {{0, 0, 0x80, 1, 0, 0, 0, 1}, {0, 0, 0x7f, 0, 0, 0, 0x7f, 0}};
-    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-        memcpy(bytes + 16, sizes[i], 8);
-        uint32_t crc = 0xffffffffu;
-        for (size_t at = 12; at < 29; at++) {
-            crc ^= bytes[at];
-            for (int bit = 0; bit < 8; bit++)
-                crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+    const char *path = picture_path("huge");
+    unsigned char pixels[8 * 8 * 3] = {0}, file[256];
+    size_t before = memory_in_use(), size;
+    static const char *const pnms[] = {"P1 60000 60000 1 0 1", "P2 60000 60000 255\n1 2 3", "P3 60000 60000 255\n1 2 3",
+                                       "P4 60000 60000\n", "P5 60000 60000 255\n", "P6 60000 60000 65535\nabc"};
+    for (int kind = 0; kind < 6 + (int)COUNT_OF(pnms); kind++) {
+        if (kind == 0) { /* its checksum is not set anew */
+            write_png(path, 8, 8, 8, PNG_COLOR_TYPE_GRAY, false, pixels);
+            patch_size(path, 16, 20, 4, 60000, true);
+        } else if (kind <= 2) {
+            write_jpeg(path, 8, 8, 3, kind == 2, 0, pixels);
+            unsigned char *jpeg = read_bytes(path, &size);
+            size_t at = 2; /* segments: ff, marker, length; SOF0 or SOF2: precision, height, width */
+            while (at + 9 < size && jpeg[at + 1] != 0xc0 && jpeg[at + 1] != 0xc2)
+                at += 2 + ((size_t)jpeg[at + 2] << 8 | jpeg[at + 3]);
+            free(jpeg);
+            patch_size(path, at + 5, at + 7, 2, 60000, true);
+        } else if (kind == 3) {
+            write_file(path, file, make_bmp(file, 60000, -60000, 24, pixels, 0, 192));
+        } else if (kind == 4) {
+            write_file(path, file, make_tiff(file, false, 3, 2, 1, pixels));
+            patch_size(path, 48 + 2 + 8, 48 + 2 + 12 + 8, 2, 60000, false);
+        } else if (kind == 5) { /* 59999 as 3 bytes each */
+            write_file(path, "RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0\x5f\xea\0\x5f\xea\0", 30);
+        } else {
+            write_file(path, pnms[kind - 6], strlen(pnms[kind - 6]));
         }
-        crc = ~crc;
-        for (int k = 0; k < 4; k++)
-            bytes[29 + k] = (unsigned char)(crc >> (24 - 8 * k));
-        write_file(path, bytes, size);
-        check_refused(path, "limits are");
+        check_refused(path, "the header gives 60000x60000 pixels; the limits are 32768 a side and 200000000 in all");
     }
+    write_png(path, 8, 8, 8, PNG_COLOR_TYPE_GRAY, false, pixels);
+    patch_size(path, 16, 20, 4, 32000, true); /* each side is fine, all of it is not */
+    check_refused(path, "the header gives 32000x32000 pixels");
     CHECK_INT(memory_in_use(), before);
-    write_file(path, "P5 99999 99999 255\n", 19);
-    check_refused(path, NULL);
-    write_file(path, "P2 99999 99999 255\n1 2 3", 24);
-    check_refused(path, "limits are");
-    free(bytes);
 }

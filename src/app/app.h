@@ -207,22 +207,41 @@ void proof_release(Proof *proof);
  * NAN counts as less than anything and equals NAN. */
 void proof_compare(const Tensor *before, const Tensor *after, double *abs_diff, double *relative_diff);
 
+/* ---- draw.c: inputs at random ----------------------------------------------------------------------------------------- */
+
+/* Ways to fill the input that are worth a try: more than one for integers, of which the graph says what they may be. */
+int draw_attempts(const Value *input);
+/* Fills the tensor, which has the input's type. size: what unknown dims have; other numbers for another round. */
+void draw_input(const Value *input, int round, int attempt, int64_t size, Tensor *tensor);
+
+/* ---- dump.c: tensors as .npy files ----------------------------------------------------------------------------------- */
+
+MUST_USE Status dump_folder(const char *path); /* makes it; NULL: nothing to do */
+/* FOLDER/SAMPLE.VALUE.npy of each of the n inputs or outputs of a plan; '_' for '/' and ':' in names of values. */
+MUST_USE Status dump_tensors(const char *folder, const char *sample, const Plan *plan, int n,
+                             const Value *(*value)(const Plan *plan, int i), const Tensor *tensors);
+
 /* ---- proof_random.c: the same on random inputs, without data ----------------------------------------------------- */
 
 #define PROOF_ROUNDS 2          /* values of each dynamic dim */
-#define PROOF_TOLERANCE 1e-4    /* of max |output|: beyond it a simplification counts as wrong */
+#define PROOF_TOLERANCE 1e-5    /* of max |output|: beyond it a simplification counts as wrong, but see own_noise */
+#define PROOF_NOISE 4.0         /* times own_noise, one order out of many: a difference that says nothing of the rewrites */
 
 typedef struct RandomProof {
     int runs;                   /* rounds that the model as it was could be run in */
     double max_abs_diff, max_relative_diff;
+    /* By how much the outputs of the model as it was move, of max |output|, when only the order of its float32 sums changes: plain
+     * loops against oneDNN. Measured when the difference is beyond the tolerance, else 0; no rewrite can be held to less. */
+    double own_noise;
     char sizes[PROOF_ROUNDS][160]; /* of the inputs, in words */
     char *reason;               /* why there are fewer rounds, or NULL; malloc'ed */
 } RandomProof;
 
 /* Runs both models on inputs drawn from their declared shapes. shapes: "x=1x3x64x64,mask=1x7", sizes for single inputs, or
- * NULL. CODE_USAGE when it names none; a model that cannot be run at any size tried is told in `reason`. */
-MUST_USE Status proof_random(const Model *before, const Model *after, const char *shapes, const PlanOptions *options,
-                             RandomProof *ret);
+ * NULL. CODE_USAGE when it names none; a model that cannot be run at any size tried is told in `reason`. save_inputs: a folder
+ * that what was drawn is written to (dump.c, SAMPLE is the number of the round), or NULL. */
+MUST_USE Status proof_random(const Model *before, const Model *after, const char *shapes, const char *save_inputs,
+                             const PlanOptions *options, RandomProof *ret);
 
 /* ---- report.c ---------------------------------------------------------------------------------------------------- */
 

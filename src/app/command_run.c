@@ -7,21 +7,9 @@
 #include "src/app/app.h"
 #include "src/ops/ops.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/* Names of files hold no slashes; names of values may. */
-static char *file_name(Arena *arena, const char *folder, const char *sample, const char *value)
-{
-    char *name = arena_printf(arena, "%s.%s.npy", sample, value);
-    for (char *at = name; *at != '\0'; at++)
-        if (*at == '/' || *at == ':')
-            *at = '_';
-    return arena_printf(arena, "%s/%s", folder, name);
-}
 
 /* The part of a sample's path below the folder that was given. */
 static const char *sample_name(const char *folder, const char *file)
@@ -30,24 +18,6 @@ static const char *sample_name(const char *folder, const char *file)
     if (length == 0 || strncmp(file, folder, length) != 0 || file[length] == '\0')
         return path_base(file);
     return file + length + strspn(file + length, "/");
-}
-
-static Status make_folder(const char *path)
-{
-    if (path == NULL || mkdir(path, 0777) == 0 || errno == EEXIST)
-        return NULL;
-    return status_new(CODE_WRITE, "cannot make the folder '%s': %s", path, strerror(errno));
-}
-
-static Status write_tensors(const char *folder, const char *sample, const Plan *plan, int n,
-                            const Value *(*value)(const Plan *plan, int i), const Tensor *tensors)
-{
-    Arena *arena = arena_new();
-    Status status = NULL;
-    for (int i = 0; i < n && status == NULL; i++)
-        status = npy_write(file_name(arena, folder, sample, value(plan, i)->name), &tensors[i]);
-    arena_free(arena);
-    return status;
 }
 
 static void print_top(const char *sample, const Tensor *output, int64_t k)
@@ -76,10 +46,10 @@ static Status run_sample(const Options *options, const Plan *plan, const char *s
                          const Tensor *inputs, Tensor *outputs)
 {
     if (options->save_inputs != NULL)
-        TRY(write_tensors(options->save_inputs, sample, plan, plan_n_inputs(plan), plan_input, inputs));
+        TRY(dump_tensors(options->save_inputs, sample, plan, plan_n_inputs(plan), plan_input, inputs));
     TRY(runner_run(runner, inputs, NULL, outputs));
     if (options->output != NULL)
-        return write_tensors(options->output, sample, plan, plan_n_outputs(plan), plan_output, outputs);
+        return dump_tensors(options->output, sample, plan, plan_n_outputs(plan), plan_output, outputs);
     print_top(sample, &outputs[0], options->top > 0 ? options->top : 5);
     return NULL;
 }
@@ -168,8 +138,8 @@ Status command_run(const Options *options, int *ret_exit)
     }
     if (options->inputs.n == 0)
         return status_new(CODE_USAGE, "no input; give a file or a folder with --input PATH");
-    TRY(make_folder(options->output));
-    TRY(make_folder(options->save_inputs));
+    TRY(dump_folder(options->output));
+    TRY(dump_folder(options->save_inputs));
     Model *model = NULL;
     TRY(onnx_load(options->model, &model));
     Status status = status_prefix(ops_infer(model), "%s: shape inference", options->model);

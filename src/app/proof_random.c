@@ -3,7 +3,7 @@
  *     round 0   batch 1, other unknown sizes: the first of a list that the model as it was runs with
  *     round 1   batch 2, ...                  the next ones
  *
- * Sizes of one name are equal. Floats lie in [-1, 1), integers in 0..3, so that they may be indices or masks.
+ * Sizes of one name are equal. At each size the ways of draw.c to fill integers are tried one after the other.
  */
 #include "src/app/app.h"
 
@@ -20,7 +20,11 @@ static const int64_t candidates[PROOF_ROUNDS][6] = {{64, 16000, 576, 320, 7, 1},
 
 typedef struct Sizes {
     const char *given; /* --shape */
+    const char *save_inputs;
+    const PlanOptions *other_way; /* of running the model */
     int64_t batch, other;
+    int round, attempt;
+    bool inner_batch; /* a nameless unknown size behind a known first one is the batch, too: states of recurrent nets */
     Map *batches; /* names of dims that are some input's first */
 } Sizes;
 
@@ -70,6 +74,14 @@ static void collect_batches(const Plan *plan, Map *batches)
     }
 }
 
+static int first_unknown(const Type *type)
+{
+    int i = 0;
+    while (i < type->shape.rank && dim_is_known(type->shape.dims[i]))
+        i++;
+    return i;
+}
+
 static Status choose_dims(const Sizes *sizes, const Value *input, int64_t *ret_dims, int *ret_rank)
 {
     const Type *type = &input->type;
@@ -82,7 +94,8 @@ static Status choose_dims(const Sizes *sizes, const Value *input, int64_t *ret_d
     *ret_rank = type->shape.rank;
     for (int i = 0; i < type->shape.rank; i++) {
         Dim dim = type->shape.dims[i];
-        bool batch = dim.name == NULL ? i == 0 : map_has(sizes->batches, dim.name);
+        bool batch = dim.name == NULL ? i == 0 || (sizes->inner_batch && i == first_unknown(type))
+                                      : map_has(sizes->batches, dim.name);
         ret_dims[i] = dim_is_known(dim) ? dim.size : batch ? sizes->batch : sizes->other;
     }
     return NULL;
@@ -98,15 +111,7 @@ static Status fill_input(const Sizes *sizes, const Value *input, Tensor *ret)
             return status_new(CODE_UNSUPPORTED, "input '%s' is too large to draw at random; give a smaller --shape",
                               input->name);
     TRY(tensor_alloc(ret, input->type.dtype, rank, dims));
-    uint64_t state = hash_bytes(input->name, strlen(input->name), (uint64_t)sizes->batch);
-    for (int64_t i = 0; i < ret->count; i++) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        double x = (double)(state >> 40) / (double)(1 << 24);
-        if (ret->dtype == DT_BOOL)
-            tensor_set(ret, i, x < 0.5 ? 0 : 1);
-        else
-            tensor_set(ret, i, dtype_is_float(ret->dtype) ? 2 * x - 1 : floor(4 * x));
-    }
+    draw_input(input, sizes->round, sizes->attempt, sizes->other, ret);
     return NULL;
 }
 
@@ -146,6 +151,19 @@ static Status compare_runs(const Plan *before, const Plan *after, const Tensor *
     return status_prefix(status, "the simplified model");
 }
 
+static Status measure_noise(const Plan *plan, const PlanOptions *other_way, const Tensor *inputs, const Tensor *expected,
+                            RandomProof *proof)
+{
+    Plan *other = NULL;
+    RandomProof noise = {.runs = 0};
+    Status status = plan_new(plan_model(plan), other_way, &other);
+    if (status == NULL)
+        status = compare_runs(plan, other, inputs, expected, &noise);
+    plan_free(other);
+    proof->own_noise = fmax(proof->own_noise, noise.max_relative_diff);
+    return status;
+}
+
 static void describe(const Plan *plan, const Tensor *inputs, char *ret, size_t size)
 {
     Arena *arena = arena_new();
@@ -160,8 +178,7 @@ static void describe(const Plan *plan, const Tensor *inputs, char *ret, size_t s
 }
 
 /* One round at one size. *ret_ran says whether the model as it was could be run; then a failure is that of the other. */
-static Status try_sizes(const Plan *before, const Plan *after, const Sizes *sizes, int round, RandomProof *proof,
-                        bool *ret_ran)
+static Status try_sizes(const Plan *before, const Plan *after, const Sizes *sizes, RandomProof *proof, bool *ret_ran)
 {
     int n_in = plan_n_inputs(before), n_out = plan_n_outputs(before);
     Tensor *inputs = xcalloc((size_t)MAX(n_in, 1), sizeof inputs[0]);
@@ -174,8 +191,13 @@ static Status try_sizes(const Plan *before, const Plan *after, const Sizes *size
         status = run_plan(before, inputs, outputs);
     if (status == NULL) {
         *ret_ran = true;
-        describe(before, inputs, proof->sizes[round], sizeof proof->sizes[round]);
-        status = compare_runs(before, after, inputs, outputs, proof);
+        describe(before, inputs, proof->sizes[proof->runs], sizeof proof->sizes[proof->runs]);
+        if (sizes->save_inputs != NULL)
+            status = dump_tensors(sizes->save_inputs, sizes->round == 0 ? "0" : "1", before, n_in, plan_input, inputs);
+        if (status == NULL)
+            status = compare_runs(before, after, inputs, outputs, proof);
+        if (status == NULL && proof->max_relative_diff > PROOF_TOLERANCE)
+            status = measure_noise(before, sizes->other_way, inputs, outputs, proof);
     }
     release_all(inputs, n_in);
     release_all(outputs, n_out);
@@ -192,33 +214,65 @@ static bool has_unknown_sizes(const Plan *plan)
     return false;
 }
 
+static int count_attempts(const Plan *plan)
+{
+    int attempts = 1;
+    for (int i = 0; i < plan_n_inputs(plan); i++)
+        attempts = MAX(attempts, draw_attempts(plan_input(plan, i)));
+    return attempts;
+}
+
+/* Whether it matters what Sizes.inner_batch says. */
+static bool has_inner_batch(const Plan *plan)
+{
+    for (int i = 0; i < plan_n_inputs(plan); i++) {
+        const Type *type = &plan_input(plan, i)->type;
+        int first = first_unknown(type);
+        if (first > 0 && first < type->shape.rank && type->shape.dims[first].name == NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Readings of the batch x sizes x attempts until one runs. */
+static Status prove_round(const Plan *before, const Plan *after, Sizes *sizes, int n_sizes, int n_attempts, RandomProof *proof)
+{
+    bool ran = false;
+    int readings = has_inner_batch(before) ? 2 : 1;
+    for (int i = 0; i < readings * n_sizes * n_attempts && !ran; i++) {
+        sizes->inner_batch = i / n_attempts / n_sizes > 0;
+        sizes->other = candidates[sizes->round][i / n_attempts % n_sizes];
+        sizes->attempt = i % n_attempts;
+        Status status = try_sizes(before, after, sizes, proof, &ran);
+        if (status != NULL && (ran || status_code(status) == CODE_INTERRUPTED))
+            return status;
+        if (status != NULL && proof->reason == NULL)
+            proof->reason = xstrdup(status_message(status));
+        status_free(status);
+    }
+    proof->runs += ran;
+    return NULL;
+}
+
 static Status prove(const Plan *before, const Plan *after, Sizes *sizes, RandomProof *proof)
 {
-    int rounds = has_unknown_sizes(before) && sizes->given == NULL ? PROOF_ROUNDS : 1;
-    for (int round = 0; round < rounds; round++) {
-        bool ran = false;
-        for (size_t i = 0; i < COUNT_OF(candidates[0]) && !ran; i++) {
-            *sizes = (Sizes){sizes->given, FIRST_BATCH + round, candidates[round][i], sizes->batches};
-            Status status = try_sizes(before, after, sizes, proof->runs, proof, &ran);
-            if (status != NULL && (ran || status_code(status) == CODE_INTERRUPTED))
-                return status;
-            if (status != NULL && proof->reason == NULL)
-                proof->reason = xstrdup(status_message(status));
-            status_free(status);
-            if (rounds == 1)
-                break;
-        }
-        proof->runs += ran;
+    bool open = has_unknown_sizes(before) && sizes->given == NULL;
+    int n_attempts = count_attempts(before);
+    int rounds = open || n_attempts > 1 ? PROOF_ROUNDS : 1, n_sizes = open ? (int)COUNT_OF(candidates[0]) : 1;
+    for (sizes->round = 0; sizes->round < rounds; sizes->round++) {
+        sizes->batch = FIRST_BATCH + sizes->round;
+        TRY(prove_round(before, after, sizes, n_sizes, n_attempts, proof));
     }
     return NULL;
 }
 
-Status proof_random(const Model *before, const Model *after, const char *shapes, const PlanOptions *options,
-                    RandomProof *ret)
+Status proof_random(const Model *before, const Model *after, const char *shapes, const char *save_inputs,
+                    const PlanOptions *options, RandomProof *ret)
 {
     RandomProof proof = {.runs = 0};
     Plan *plan_before = NULL, *plan_after = NULL;
-    Sizes sizes = {.given = shapes, .batches = map_new()};
+    PlanOptions other_way = {.reference = !options->reference};
+    Sizes sizes = {.given = shapes, .save_inputs = save_inputs, .other_way = &other_way, .batches = map_new()};
     Status status = plan_new(before, options, &plan_before);
     if (status_code(status) == CODE_UNSUPPORTED) {
         proof.reason = xstrdup(status_message(status));

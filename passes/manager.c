@@ -157,7 +157,8 @@ Status passes_run(Model *model, PassStage stage, const PassOptions *options, con
     PassContext context = {.model = model, .scratch = arena_new(), .ranges = ranges, .target = target, .plan = plan,
                            .opset = options == NULL ? 0 : options->opset,
                            .channels = options == NULL ? NULL : options->channels,
-                           .strength = options == NULL ? 0.5 : options->strength};
+                           .strength = options == NULL ? 0.5 : options->strength,
+                           .fold_limit = options == NULL ? 0 : options->fold_limit};
     Status status = run_stage(stage, &context, options, records);
     arena_free(context.scratch);
     return status;

@@ -25,6 +25,7 @@ typedef struct PassContext {
     /* of PASS_EQUALIZE: */
     const ChannelTable *channels; /* of the values that equalize_list() asks for */
     double strength;             /* 0..1: how much of its spread a value gives to the weights that read it */
+    int64_t fold_limit;          /* of fold_constants: as below */
     /* of PASS_TARGET and PASS_QUANTIZE: target; of PASS_QUANTIZE: the others */
     const RangeTable *ranges;
     const Target *target;
@@ -51,6 +52,8 @@ const Pass *pass_at(size_t i);
 const Pass *pass_find(const char *name);
 const char *const *pass_names(void);
 
+#define FOLD_LIMIT 4096
+
 typedef struct PassOptions {
     const char *const *disabled; /* NULL-terminated names, or NULL */
     const char *const *enabled;  /* of passes that run on request, the same */
@@ -60,6 +63,7 @@ typedef struct PassOptions {
     int opset;                   /* raise the model to it at least; 0: to what is needed */
     const ChannelTable *channels; /* of PASS_EQUALIZE, as in PassContext */
     double strength;
+    int64_t fold_limit;          /* bytes by which a folded constant may be larger than what goes: 0 FOLD_LIMIT, -1 none */
 } PassOptions;
 
 /* Runs a stage; the verifier runs after every pass in debug builds (and always once at the end). records: pass_count() rows,

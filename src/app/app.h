@@ -54,6 +54,7 @@ typedef struct Options {
     /* passes */
     const char *shape; /* sizes of inputs with dynamic axes: "x=1x3x64x64,..." */
     int64_t opset;     /* simplify: raise to it at least; 0: not given */
+    const char *fold_limit; /* bytes, as --max-memory */
     bool no_proof;
     bool no_simplify, list_passes, list_presets;
     const char *passes, *print_after;

@@ -67,7 +67,8 @@ static Status prove(const Options *options, const Model *simplified, bool *ret_e
         printf("proof  outputs %s: greatest difference %.3g, %.3g of max |output|\n",
                *ret_equal ? "equal" : "differ", proof.max_abs_diff, proof.max_relative_diff);
     if (proof.own_noise > 0)
-        printf("proof  another order of its sums moves the outputs of the model as it was by %.3g of max |output|\n", proof.own_noise);
+        printf("proof  another order of its sums moves the outputs of the model as it was by %.3g of max |output|\n",
+               proof.own_noise);
     free(proof.reason);
     return NULL;
 }

@@ -112,6 +112,8 @@ static const OptionRow rows[] = {
      "leave the graph as it is (opset raising excepted)", NULL},
     {"passes", 0, OPTION_TEXT, AT(passes), PASSES | COMMAND_BENCH, "-a,+b",
      "passes left out, or run on request; see --list-passes", NULL},
+    {"fold-limit", 0, OPTION_TEXT, AT(fold_limit), PASSES, "4K",
+     "bytes by which a computed constant may be larger than what it replaces", NULL},
     {"opset", 0, OPTION_COUNT, AT(opset), COMMAND_SIMPLIFY, "N",
      "raise to opset N (13 to 24), for its fused ops: 14 HardSwish, 17 LayerNormalization, 18 Mish, 20 Gelu, 24 Swish", NULL},
     {"shape", 0, OPTION_TEXT, AT(shape), COMMAND_SIMPLIFY | DATA, "x=1x3x64x64,...",

@@ -351,6 +351,23 @@ static void print_model(void *context, const Pass *pass, const Model *model)
     text_free(&text);
 }
 
+/* "2G", "512M", "1000000"; CODE_USAGE names the option. */
+static Status read_bytes(const char *option, const char *text, double least, size_t *ret)
+{
+    static const struct {
+        char letter;
+        int shift;
+    } units[] = {{'\0', 0}, {'K', 10}, {'M', 20}, {'G', 30}, {'k', 10}, {'m', 20}, {'g', 30}};
+    char *end = NULL;
+    double value = strtod(text, &end);
+    for (size_t i = 0; i < COUNT_OF(units); i++)
+        if (end != text && *end == units[i].letter && (*end == '\0' || end[1] == '\0') && value >= least && value < 1e12) {
+            *ret = (size_t)ldexp(value, units[i].shift);
+            return NULL;
+        }
+    return status_new(CODE_USAGE, "option '--%s' takes a size such as 2G or 512M, not '%s'", option, text);
+}
+
 static Status unknown_pass(const char *name)
 {
     const char *nearest = text_nearest(name, pass_names());
@@ -363,6 +380,10 @@ static Status unknown_pass(const char *name)
 Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
 {
     PassOptions passes = {.print_after = options->print_after, .print = print_model, .opset = (int)MIN(options->opset, 99)};
+    size_t fold_limit = FOLD_LIMIT;
+    if (options->fold_limit != NULL)
+        TRY(read_bytes("fold-limit", options->fold_limit, 0.0, &fold_limit));
+    passes.fold_limit = fold_limit == 0 ? -1 : (int64_t)fold_limit;
     if (options->print_after != NULL && pass_find(options->print_after) == NULL)
         return unknown_pass(options->print_after);
     const char **disabled = arena_array(arena, pass_count() * 2 + 1, sizeof disabled[0]);
@@ -424,25 +445,14 @@ ExternalData setup_external(const Options *options)
     return EXTERNAL_AUTO;
 }
 
-/* "2G", "512M", "1000000" */
 static MUST_USE Status limit_memory(const Options *options)
 {
-    static const struct {
-        char letter;
-        int shift;
-    } units[] = {{'\0', 0}, {'K', 10}, {'M', 20}, {'G', 30}, {'k', 10}, {'m', 20}, {'g', 30}};
+    size_t bytes = 0;
     if (options->max_memory == NULL)
         return NULL;
-    char *end = NULL;
-    double value = strtod(options->max_memory, &end);
-    for (size_t i = 0; i < COUNT_OF(units); i++)
-        if (end != options->max_memory && *end == units[i].letter && (*end == '\0' || end[1] == '\0') &&
-            value >= 1.0 && value < 1e12) {
-            memory_set_limit((size_t)ldexp(value, units[i].shift));
-            return NULL;
-        }
-    return status_new(CODE_USAGE, "option '--max-memory' takes a size such as 2G or 512M, not '%s'",
-                      options->max_memory);
+    TRY(read_bytes("max-memory", options->max_memory, 1.0, &bytes));
+    memory_set_limit(bytes);
+    return NULL;
 }
 
 Status setup_limits(const Options *options)

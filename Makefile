@@ -149,6 +149,7 @@ oracle: quantize $(BUILD)/probe $(BUILD)/bench-models tests/oracle/node_modules/
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe GENERATOR=$(CURDIR)/$(BUILD)/bench-models node tests/oracle/run.js
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/floats.js
 	PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/ops.js
+	QUANTIZE=$(CURDIR)/quantize node tests/oracle/simplify.js
 
 tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/package-lock.json
 	cd tests/oracle && npm ci --ignore-scripts --no-audit --no-fund

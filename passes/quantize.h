@@ -44,6 +44,7 @@ typedef struct QuantPlan {
     ValueDecision *values;  /* by value id, likewise */
     uint32_t n_values;
     ElementCounts counts;   /* of one sample, for MACs; may be empty */
+    bool ignore_costs;      /* nodes that would be slower in integers are quantized all the same */
     const char *const *kept_float; /* by node id: why the node must stay float, NULL: it need not; or NULL: no node must */
 } QuantPlan;
 
@@ -67,5 +68,9 @@ void quant_plan_free(QuantPlan *plan); /* NULL is fine */
 bool *quantize_find_spectra(const Model *model, Arena *scratch);
 NodeFate quant_fate(const QuantPlan *plan, const Node *node); /* FATE_FLOAT for nodes made since */
 ValueDecision *quant_value_decision(const QuantPlan *plan, const Value *value); /* NULL for values made since */
+
+/* quantize_cost.c: marks (by node id) the nodes of islands that would be slower in integers than in float, with a reason in the
+ * plan; false when there are none, or no sizes to tell by. */
+bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, bool *marks);
 
 #endif

@@ -17,6 +17,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MAX_ROUNDS 8 /* of leaving islands float: each may strand others */
+
 typedef struct Decider {
     PassContext *context;
     QuantPlan *plan;
@@ -286,6 +288,25 @@ static void decide_node(Decider *decider, const Node *node)
     give_outputs(decider, node);
 }
 
+static void decide_all(Decider *decider, const Graph *graph)
+{
+    mark_leading(decider, graph);
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        decide_node(decider, node);
+}
+
+/* Again, with the marked nodes float. What was decided of the others may depend on them: all of it is taken back. */
+static void decide_without(Decider *decider, const Graph *graph, const bool *marks)
+{
+    QuantPlan *plan = decider->plan;
+    memset(plan->values, 0, plan->n_values * sizeof plan->values[0]);
+    memset(decider->leads, 0, decider->context->model->n_ids * sizeof decider->leads[0]);
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        if (marks[node->id])
+            decider->candidate[node->id] = false;
+    decide_all(decider, graph);
+}
+
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 static const char *runs_as(const Decider *decider, const Node *node, NodeFate fate)
@@ -348,9 +369,10 @@ static Status run(PassContext *context)
             can = reject(&decider, node, "its result goes into a logarithm of powers, where 8 bits hold no small numbers");
         decider.candidate[node->id] = can;
     }
-    mark_leading(&decider, graph);
-    for (const Node *node = graph->first; node != NULL; node = node->next)
-        decide_node(&decider, node);
+    decide_all(&decider, graph);
+    bool *costly = arena_array(context->scratch, context->model->n_node_ids, sizeof costly[0]);
+    for (int round = 0; round < MAX_ROUNDS && quantize_find_costly(graph, decider.plan, context->scratch, costly); round++)
+        decide_without(&decider, graph, costly);
     for (const Node *node = graph->first; node != NULL; node = node->next) {
         describe(&decider, node);
         *context->changes += quant_fate(decider.plan, node) != FATE_FLOAT;

@@ -1,6 +1,8 @@
 /* candidate.c - one quantized form of the model, beside the float one, which stays as it is. */
 #include "src/app/search.h"
 
+#include <string.h>
+
 Status candidate_build(const Options *options, const Model *model, const Target *target, ElementCounts counts, const Recipe *recipe,
                        PassRecord *records, Model **ret_model, QuantPlan **ret_plan)
 {
@@ -10,6 +12,7 @@ Status candidate_build(const Options *options, const Model *model, const Target 
     PassRecord *own = arena_array(clone->arena, pass_count(), sizeof own[0]);
     plan->counts = counts;
     plan->kept_float = recipe->kept_float;
+    plan->ignore_costs = recipe->ignore_costs || (options->placement != NULL && strcmp(options->placement, "all") == 0);
     Status status = setup_passes(options, clone->arena, &passes);
     if (status == NULL)
         status = passes_run(clone, PASS_QUANTIZE, &passes, recipe->ranges, target, plan, records == NULL ? own : records);

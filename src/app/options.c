@@ -60,6 +60,8 @@ static const OptionRow rows[] = {
      "leave nodes float until the worst output's SQNR is at least this; exit 1 when out of reach", NULL},
     {"min-agreement", 0, OPTION_NUMBER, AT(min_agreement), COMMAND_QUANTIZE, "PERCENT",
      "the same for samples on which the best class is that of the float model", NULL},
+    {"placement", 0, OPTION_TEXT, AT(placement), COMMAND_QUANTIZE, "WHICH",
+     "quantize what is faster in integers (default), or all that the target can run in integers", "faster|all"},
     {"exclude", 0, OPTION_LIST, AT(exclude), COMMAND_QUANTIZE, "NODE", "leave this node float (* and ? match); may be repeated", NULL},
     {"exclude-op", 0, OPTION_LIST, AT(exclude_ops), COMMAND_QUANTIZE, "TYPE", "leave ops of this type float; may be repeated", NULL},
     {"only", 0, OPTION_LIST, AT(only), COMMAND_QUANTIZE, "NODE",

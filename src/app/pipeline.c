@@ -404,7 +404,8 @@ static void check_product(Pipeline *p)
         *p->exit_code = CODE_SHORT;
     }
     if (!product_has_integers(&p->job.product))
-        warn(p, "nothing in this model can run in integers on the target; the simplified float model is written");
+        warn(p, "nothing in this model can run in integers on the target, or would be faster there; the simplified float model is "
+                "written (--placement all quantizes what can be)");
 }
 
 static Status write_depfile(Pipeline *p)

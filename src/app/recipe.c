@@ -49,7 +49,7 @@ static Status quick_noise(Search *search, const Dataset *few, const char *what, 
     if (status != NULL)
         return status;
     RangeTable *ranges = sights_choose(&sights, rule, search->team);
-    Recipe recipe = {ranges, NULL};
+    Recipe recipe = {ranges, NULL, false};
     status = candidate_noise(search, &recipe, what, ret, NULL);
     ranges_free(ranges);
     sights_release(&sights);

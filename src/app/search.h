@@ -28,6 +28,7 @@ double noise_to_db(double noise); /* 999 for none */
 typedef struct Recipe {
     const RangeTable *ranges;
     const char *const *kept_float;
+    bool ignore_costs; /* see QuantPlan */
 } Recipe;
 
 typedef struct Trial {

@@ -9,9 +9,9 @@
 /* Ops that have an integer kernel, or whose Q and DQ the runtime drops because the op only moves data. */
 static const char *const ort_ops[] = {
     /* weighted */ "Conv", "Gemm", "MatMul",
-    /* a scale for each edge */ "Add", "Mul", "LeakyRelu", "AveragePool", "GlobalAveragePool", "Concat",
+    /* a scale for each edge */ "Add", "Mul", "LeakyRelu", "GlobalAveragePool", "Concat",
     /* as an addition, see passes/quantize_hardsigmoid.c */ "HardSigmoid",
-    /* output in [0, 1) */ "Sigmoid", "Softmax",
+    /* output in [0, 1) */ "Sigmoid",
     /* data movement */ "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand",
     "Gather", "Tile", "DepthToSpace", "Resize", "ReduceMax", "ReduceMin",
     NULL,

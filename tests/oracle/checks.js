@@ -133,7 +133,7 @@ async function checkSaved(job) {
 
 function quantizeArguments(job, calibrate, out) {
     const labelled = job.labels === undefined ? [] : ['--eval', job.eval, '--labels', job.labels];
-    return [job.model, ...job.calib, '--samples', calibrate, ...job.row.options, ...labelled, '-o', out, '-q'];
+    return [job.model, ...job.calib, '--samples', calibrate, ...job.row.options, ...(job.row.job || []), ...labelled, '-o', out, '-q'];
 }
 
 const readReport = (model) => JSON.parse(fs.readFileSync(model.replace(/onnx$/, 'json'), 'utf8'));
@@ -268,7 +268,7 @@ async function checkThreads(job) {
 // Peak memory must not grow with the number of images.
 async function checkMemory(job) {
     const few = job.at('few.onnx');
-    program.quantize([job.model, ...job.calib, '--samples', 10, ...job.row.options, '-o', few, '-q']);
+    program.quantize([job.model, ...job.calib, '--samples', 10, ...job.row.options, ...(job.row.job || []), '-o', few, '-q']);
     const a = readReport(few).host.peak_memory_bytes, b = job.report.host.peak_memory_bytes;
     job.check('peak memory with 10 images and with all', Math.abs(b / a - 1) < 0.1,
         `${(a / 1e6).toFixed(0)} MB and ${(b / 1e6).toFixed(0)} MB`);

@@ -3,6 +3,7 @@
 //
 //     samples    compared with ONNX Runtime                    points     int8 top-1 may lie so far below fp32
 //     calibrate  used to quantize, 0 = all                     ortPoints  top-1 may differ so far from the runtime's
+//     job        options of the main job alone
 //     calib      a folder, a recording, or labels: the files they name    ops, ratio, memory  further checks
 //     inputs     in place of calib: data of each input, a path or a tensor
 //     state      samples follow each other: an output goes back to an input
@@ -44,7 +45,7 @@ const SHARED = [
     },
     {
         name: 'mnist_cntk', file: 'models/classify/mnist_cntk.onnx', calib: 'data/cifar10/calib_labels.txt',
-        options: ['--preset', 'mnist'], samples: 3, calibrate: 50,
+        options: ['--preset', 'mnist'], samples: 3, calibrate: 50, job: ['--placement', 'all'],
     },
     {
         name: 'emnist_cnn', file: 'models/classify/emnist_cnn.onnx', calib: 'data/cifar10/calib_labels.txt',

@@ -223,7 +223,7 @@ static int compare_row(const void *key, const void *row)
 
 static Status visit(PassContext *context, Node *node)
 {
-    if (node->domain[0] != '\0' || node->n_out < 1 || node->out[0] == NULL)
+    if (node->def == NULL || node->domain[0] != '\0' || node->n_out < 1 || node->out[0] == NULL)
         return NULL;
     const struct Row *row = bsearch(node->op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
     if (row == NULL)

@@ -15,7 +15,7 @@ static const char *const shapers[] = {"Reshape", "Flatten", "Squeeze", "Unsqueez
 
 static bool is_shaper(const Node *node)
 {
-    if (node == NULL || node->domain[0] != '\0' || node_in(node, 0) == NULL)
+    if (node == NULL || node->def == NULL || node->domain[0] != '\0' || node_in(node, 0) == NULL)
         return false;
     for (const char *const *name = shapers; *name != NULL; name++)
         if (strcmp(node->op_type, *name) == 0)

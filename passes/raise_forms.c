@@ -207,8 +207,8 @@ Status raise_image_scaler(Node *node)
     int64_t n;
     const float *bias = node_floats(node, "bias", &n);
     int64_t dims[3] = {n, 1, 1};
-    if (bias == NULL || n < 1)
-        return node_error(node, CODE_MODEL, "has no bias");
+    if (bias == NULL || n < 1 || node_in(node, 0) == NULL || node->n_out != 1 || node->out[0] == NULL)
+        return node_error(node, CODE_MODEL, "has no bias, no input or no output");
     Value *in[2] = {node->in[0], graph_add_float(node->graph, "scale", node_float(node, "scale", 1.0f))};
     Node *mul = pass_add_node(node->graph, node, "Mul", node->name, 2, in);
     TRY(ops_infer_node(mul));

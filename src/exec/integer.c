@@ -381,7 +381,7 @@ static Node *make_integer_node(const Group *group, const IntegerOp *op)
 
 static const IntegerOp *find_integer_op(const Node *node)
 {
-    if (node->domain[0] != '\0')
+    if (node->def == NULL || node->domain[0] != '\0')
         return NULL;
     for (size_t i = 0; i < COUNT_OF(integer_ops); i++)
         if (strcmp(integer_ops[i].op_type, node->op_type) == 0)

@@ -90,7 +90,7 @@ static bool rule_holds(const Node *node, LayoutKind kind)
 
 LayoutRule layout_rule(const Node *node)
 {
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
+    for (size_t i = 0; i < COUNT_OF(rows) && node->def != NULL; i++)
         if (strcmp(rows[i].op_type, node->op_type) == 0 && strcmp(rows[i].domain, node->domain) == 0 &&
             rule_holds(node, rows[i].rule.kind))
             return rows[i].rule;

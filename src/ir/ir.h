@@ -71,7 +71,7 @@ typedef struct Tensor {
     int64_t dims[TENSOR_MAX_RANK];
     int64_t count;                  /* elements: product of dims */
     size_t bytes;                   /* of data */
-    void *data;                     /* NULL only when bytes is 0; DT_STRING: TensorString[count] */
+    void *data;                     /* not NULL, even when bytes is 0; DT_STRING: TensorString[count] */
     bool owned;                     /* data came from memory_alloc() and tensor_release() frees it */
 } Tensor;
 
@@ -357,10 +357,10 @@ Attr *node_add_attr(Node *node, const char *name, AttrKind kind);
 void node_remove_attr(Node *node, const char *name);
 /* Inner graphs of an attribute: *ret_graphs of the returned count (ATTR_GRAPH, ATTR_GRAPHS); 0 for the other kinds. */
 int64_t attr_graphs(const Attr *attr, Graph *const **ret_graphs);
-/* Is it this op of ai.onnx? */
+/* Is it this op of ai.onnx, in a version that is known? (Only then its inputs and attributes were checked.) */
 static inline bool node_is(const Node *node, const char *op_type)
 {
-    return *node->op_type == *op_type && *node->domain == '\0' && __builtin_strcmp(node->op_type, op_type) == 0;
+    return node->def != NULL && *node->op_type == *op_type && *node->domain == '\0' && __builtin_strcmp(node->op_type, op_type) == 0;
 }
 /* NULL when omitted or beyond the end. */
 static inline Value *node_in(const Node *node, int i)

@@ -44,6 +44,9 @@ Status tensor_measure(DType dtype, int rank, const int64_t *dims, int64_t *ret_c
 }
 
 /* Everything but the data. */
+/* Where empty tensors point: adding 0 to NULL is undefined, and kernels step through rows of no elements. */
+static _Alignas(64) char nothing[64];
+
 static Status describe(Tensor *ret, DType dtype, int rank, const int64_t *dims)
 {
     Tensor tensor = {.dtype = dtype, .rank = rank};
@@ -58,6 +61,7 @@ Status tensor_alloc(Tensor *ret, DType dtype, int rank, const int64_t *dims)
 {
     Tensor tensor;
     TRY(describe(&tensor, dtype, rank, dims));
+    tensor.data = nothing;
     if (tensor.bytes > 0) {
         TRY(memory_alloc(tensor.bytes, &tensor.data));
         tensor.owned = true;
@@ -70,7 +74,7 @@ Status tensor_view(Tensor *ret, DType dtype, int rank, const int64_t *dims, void
 {
     Tensor tensor;
     TRY(describe(&tensor, dtype, rank, dims));
-    tensor.data = tensor.bytes > 0 ? data : NULL;
+    tensor.data = tensor.bytes > 0 ? data : nothing;
     *ret = tensor;
     return NULL;
 }
@@ -104,7 +108,7 @@ void tensor_list_pack(const Tensor *elements, int64_t n, void *block)
     for (int64_t i = 0; i < n; i++) {
         to[i] = elements[i];
         to[i].owned = false;
-        to[i].data = elements[i].bytes > 0 ? (char *)block + at : NULL;
+        to[i].data = elements[i].bytes > 0 ? (char *)block + at : nothing;
         if (elements[i].bytes > 0)
             memcpy(to[i].data, elements[i].data, elements[i].bytes);
         at += (elements[i].bytes + 63) & ~(size_t)63;
@@ -210,8 +214,7 @@ static Tensor *new_small(Arena *arena, DType dtype, int rank, const int64_t *dim
 {
     Tensor *tensor = arena_alloc(arena, sizeof *tensor);
     status_free(describe(tensor, dtype, rank, dims));
-    if (tensor->bytes > 0)
-        tensor->data = arena_alloc(arena, tensor->bytes);
+    tensor->data = tensor->bytes > 0 ? arena_alloc(arena, tensor->bytes) : nothing;
     return tensor;
 }
 

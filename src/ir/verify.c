@@ -83,7 +83,7 @@ static Status check_constant(const Graph *graph, const Value *value, int slot)
                                                       : "does not know its place");
     TRY(status_prefix(tensor_measure(tensor->dtype, tensor->rank, tensor->dims, &count, &bytes),
                       "graph '%s': initializer '%s'", graph->name, value->name));
-    if (count != tensor->count || bytes != tensor->bytes || (tensor->data == NULL && bytes > 0))
+    if (count != tensor->count || bytes != tensor->bytes || tensor->data == NULL)
         return graph_error(graph, "initializer '%s': size and dimensions do not match", value->name);
     if (value->type.kind != TYPE_TENSOR || value->type.dtype != tensor->dtype)
         return graph_error(graph, "initializer '%s' of type %s has a tensor of type %s", value->name,

@@ -16,9 +16,10 @@ static void copy_opsets(Model *model, const Onnx__ModelProto *proto)
 {
     for (size_t i = 0; i < proto->n_opset_import; i++) {
         const char *domain = proto_text(proto->opset_import[i]->domain);
-        /* Of two for one domain the higher one counts. */
-        if (model_opset(model, domain) < proto->opset_import[i]->version)
-            model_set_opset(model, domain, proto->opset_import[i]->version);
+        int64_t version = proto->opset_import[i]->version;
+        /* Of two for one domain the higher one counts; one that makes no sense is kept while nothing needs it. */
+        if (model_opset(model, domain) < version || (version <= 0 && model_opset(model, domain) == 0))
+            model_set_opset(model, domain, version);
     }
 }
 

@@ -180,6 +180,8 @@ Status tensor_from_proto(Arena *arena, const Onnx__TensorProto *proto, External 
     } else {
         TRY(read_typed(arena, proto, &tensor));
     }
+    if (tensor.bytes == 0)
+        TRY(tensor_view(&tensor, tensor.dtype, tensor.rank, tensor.dims, NULL));
     *ret = arena_copy(arena, &tensor, sizeof tensor);
     return NULL;
 }

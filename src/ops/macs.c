@@ -82,7 +82,7 @@ static const struct MacsRow {
 
 static const struct MacsRow *find_row(const Node *node)
 {
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
+    for (size_t i = 0; i < COUNT_OF(rows) && node->def != NULL; i++)
         if (strcmp(node->op_type, rows[i].op_type) == 0 && strcmp(node->domain, rows[i].domain) == 0)
             return &rows[i];
     return NULL;

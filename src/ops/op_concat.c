@@ -147,8 +147,11 @@ static Status infer_split(Node *node)
     if (known && in.rank >= 0 && dim_is_known(in.dims[axis]))
         TRY(split_sizes(node, node->n_out, in.dims[axis].size, given, n, sizes));
     else if (known && given != NULL && n == node->n_out)
-        for (int i = 0; i < node->n_out; i++)
+        for (int i = 0; i < node->n_out; i++) {
+            if (given[i] < 0)
+                return node_error(node, CODE_MODEL, "part %d has size %lld", i, (long long)given[i]);
             sizes[i] = given[i];
+        }
     else
         known = false;
     for (int i = 0; i < node->n_out; i++) {
@@ -161,7 +164,7 @@ static Status infer_split(Node *node)
         Dim content[INFER_MAX_CONTENT];
         int64_t begin = 0;
         n = infer_content(node, 0, content, INFER_MAX_CONTENT);
-        for (int i = 0; i < node->n_out && begin + sizes[i] <= n; i++) {
+        for (int i = 0; i < node->n_out && sizes[i] <= n - begin; i++) {
             infer_set_content(node, i, content + begin, (int)sizes[i]);
             begin += sizes[i];
         }

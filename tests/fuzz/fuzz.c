@@ -72,8 +72,7 @@ static bool make_input(const Value *value, uint32_t seed, Tensor *ret)
     int64_t dims[TENSOR_MAX_RANK] = {2}, n = 1;
     int rank = type->kind == TYPE_TENSOR && type->shape.rank >= 0 ? type->shape.rank : 1;
     if (type->kind == TYPE_SEQUENCE || type->kind == TYPE_OPTIONAL) {
-        *ret = (Tensor){.dtype = DT_LIST, .rank = type->kind == TYPE_SEQUENCE ? 1 : LIST_NONE_RANK};
-        return true;
+        return done(tensor_view(ret, DT_LIST, type->kind == TYPE_SEQUENCE ? 1 : LIST_NONE_RANK, (int64_t[]){0, 0}, NULL));
     }
     for (int d = 0; d < rank && type->kind == TYPE_TENSOR && type->shape.rank >= 0; d++) {
         dims[d] = dim_is_known(type->shape.dims[d]) ? type->shape.dims[d].size : 1 + (int64_t)(seed + (uint32_t)d) % 3;

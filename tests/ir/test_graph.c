@@ -117,6 +117,8 @@ TEST(nodes_say_who_they_are)
     CHECK_TEXT(node_describe(unnamed), "node with output 'y' (com.microsoft.Gelu)");
     Status status = node_error(named, CODE_UNSUPPORTED, "has %d legs", 3);
     CHECK_FAILS(status, CODE_UNSUPPORTED, "node 'conv1' (Conv): has 3 legs");
+    CHECK(!node_is(named, "Conv")); /* nothing is known of it */
+    named->def = (const struct OpDef *)(const void *)model;
     CHECK(node_is(named, "Conv") && !node_is(named, "Con") && !node_is(unnamed, "Gelu"));
     CHECK(node_in(named, 0) == NULL && node_in(named, -1) == NULL && node_constant(named, 0) == NULL);
     model_free(model);

@@ -332,6 +332,16 @@ TEST(load_refuses_incomplete_heads)
     CHECK_REFUSED(proto, "node 'r' (Relu): the model imports no opset of ai.onnx");
     proto->n_opset_import = 0;
     CHECK_REFUSED(proto, "imports no opset");
+
+    /* a version that makes no sense, of a domain that nothing needs, is written as it was read */
+    Model *model = NULL;
+    proto = pb_model(arena);
+    proto->opset_import[0]->version = -1;
+    CHECK_OK(pb_load(proto, &model));
+    Onnx__ModelProto *saved = pb_saved(model);
+    CHECK(saved->n_opset_import == 1 && saved->opset_import[0]->version == -1);
+    proto_free(saved);
+    model_free(model);
     proto = pb_relu_model(arena);
     proto->graph = NULL;
     CHECK_REFUSED(proto, "holds no graph");

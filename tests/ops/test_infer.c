@@ -45,6 +45,8 @@ static const MiniCase types[] = {
     {13, "x = float[*]; y = Transpose<perm=[1,0]>(x)", "float[?,?]"},
     {13, "x = float[N,3]; z = float[N,5]; y = Concat<axis=1>(x, z)", "float[N,8]"},
     {13, "x = float[N,6]; y, z, w = Split<axis=1>(x)", "w|float[N,2]"},
+    {13, "x = float[N]; s = int64[2] -3 4; y, z = Split(x, s)", "! part 0 has size -3"},
+    {13, "x = float[N]; s = int64[2] 9223372036854775807 9223372036854775807; y, z = Split(x, s)", "z|float[9223372036854775807]"},
     {13, "x = float[N,9]; a = int64[1] 1; b = int64[1] -1; c = int64[1] 1; d = int64[1] 2; y = Slice(x, a, b, c, d)",
      "float[N,4]"},
     {13, "x = float[N,9]; a = int64[1] 0; b = int64[1] 1e19; y = Slice(x, a, b)", "float[N,9]"},

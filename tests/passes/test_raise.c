@@ -202,3 +202,32 @@ TEST(too_old_opsets_are_refused)
     free(records);
     model_free(m);
 }
+
+/* Det came with 11, HardSwish with 14: before, a node of that name is an op of which nothing is known, whatever its inputs. */
+TEST(ops_of_later_versions_are_no_ops_yet)
+{
+    static const struct {
+        const char *op_type;
+        int opset;
+        Code code;
+        const char *part;
+    } cases[] = {{"HardSwish", 11, CODE_OK, NULL}, {"Det", 10, CODE_MODEL, "input 0 is missing; Det takes at least 1"},
+                 {"GroupNormalization", 17, CODE_OK, NULL}, {"Reshape", 4, CODE_UNSUPPORTED, "opset 4"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Model *m = model_new();
+        PassRecord *records = xcalloc(pass_count(), sizeof(*records));
+        graph_new(m, "test", NULL);
+        model_set_opset(m, "", cases[i].opset);
+        test_output(test_node(m, cases[i].op_type, "y", 0, NULL));
+        CHECK(!node_is(m->graph->first, cases[i].op_type));
+        test_status(__FILE__, __LINE__, passes_run(m, PASS_RAISE, NULL, NULL, NULL, NULL, records), cases[i].code,
+                    cases[i].part);
+        if (cases[i].code == CODE_OK) {
+            CHECK_OK(passes_run(m, PASS_SIMPLIFY, NULL, NULL, NULL, NULL, records));
+            CHECK_OK(passes_run(m, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, records));
+            CHECK_TEXT(m->graph->first->op_type, cases[i].op_type);
+        }
+        free(records);
+        model_free(m);
+    }
+}

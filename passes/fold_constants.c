@@ -182,7 +182,7 @@ static bool results_fit(const Tensor *out, int n_out, const Budget *budget)
 {
     size_t sum = 0;
     for (int i = 0; i < n_out; i++)
-        if (out[i].dtype == DT_STRING || !size_add(sum, out[i].bytes, &sum))
+        if (out[i].dtype == DT_STRING || out[i].dtype == DT_LIST || !size_add(sum, out[i].bytes, &sum))
             return false;
     return may_grow_to(budget, sum);
 }

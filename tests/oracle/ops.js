@@ -13,7 +13,7 @@ const ort = require('./ort');
 const program = require('./program');
 const { relativeDifference } = require('./measure');
 const { writeModel } = require('./onnx_writer');
-const { CASES } = require('./op_cases');
+const CASES = [...require('./op_cases').CASES, ...require('./empty_cases').CASES];
 
 const LIMIT = 1e-4;
 

@@ -2,6 +2,11 @@
 #include "tests/passes/graphs.h"
 #include "tests/test.h"
 
+#include "passes/pass.h"
+#include "src/ops/ops.h"
+
+#include <stdlib.h>
+
 /* ---- constants --------------------------------------------------------------------------------------------------- */
 
 static void constant_chain(Model *m)
@@ -277,4 +282,26 @@ TEST(padding_folds)
         {"average with its own", pad_average_twice, 13, pass, 0, "Pad AveragePool"},
     };
     test_pass(cases, COUNT_OF(cases));
+}
+
+/* In the graph of an op that nobody knows no types were inferred, so only the result shows that it is a sequence. */
+TEST(sequences_are_not_folded)
+{
+    Model *m = model_new();
+    PassRecord *records = xcalloc(pass_count(), sizeof(*records));
+    model_set_opset(m, "", 16);
+    graph_new(m, "test", NULL);
+    Value *y = graph_value(m->graph, "y");
+    Node *custom = graph_add_node(m->graph, NULL, "Custom", "test.things", NULL, 0, NULL, 1, &y);
+    graph_add_output(m->graph, y);
+    Graph *inner = graph_new(m, "inner", custom);
+    node_add_attr(custom, "body", ATTR_GRAPH)->g = inner;
+    Value *one = graph_add_float(inner, "one", 1.0f);
+    Node *list = graph_add_node(inner, NULL, "SequenceConstruct", "", NULL, 1, &one, 1, NULL);
+    graph_add_output(inner, graph_add_node(inner, NULL, "Optional", "", NULL, 1, list->out, 1, NULL)->out[0]);
+    ops_bind(m);
+    CHECK_OK(passes_run(m, PASS_SIMPLIFY, NULL, NULL, NULL, NULL, records));
+    CHECK_INT(inner->n_nodes, 2);
+    free(records);
+    model_free(m);
 }

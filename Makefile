@@ -3,6 +3,7 @@
 # make demo-audio  the same with a model that hears: a keyword spotter and recordings
 # make check    the same set-up, then every test: unit tests under ASan and UBSan, command line, ONNX Runtime as oracle
 # make lint     layer rule, banned calls, warnings of gcc and clang, static analysis
+# make results  every model at hand quantized, measured in ONNX Runtime: docs/results.md
 # make fuzz     random models under sanitizers: load, infer, run, simplify, quantize; SECONDS_=600
 # make deps     installs missing Debian packages (through sudo when not root); deps-check, deps-lint: those of the tests
 
@@ -221,6 +222,12 @@ simplify-table: quantize
 # Time and memory of simplify on generated graphs; NODES='10000 100000', valgrind=1 counts instructions.
 simplify-scaling: quantize $(BUILD)/probe
 	sh tests/simplify/scaling.sh ./quantize $(BUILD)/probe $(NODES)
+
+# docs/results.md: the models of QUANTIZE_SHARED quantized and measured in ONNX Runtime, see tests/results/run.js. NAMES: words in
+# the names of rows; RUNS, SECONDS, OPTIONS there.
+.PHONY: results
+results: quantize deps-check tests/oracle/node_modules/.installed
+	@QUANTIZE=$(CURDIR)/quantize QUANTIZE_SHARED=$(QUANTIZE_SHARED) node tests/results/run.js $(NAMES)
 
 # ---- lint ----------------------------------------------------------------------------------------------------------------
 

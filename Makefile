@@ -51,7 +51,7 @@ $(BUILD)/unit-tests: $(TESTS:%.c=$(BUILD)/%.o) $(OBJECTS)
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What the ONNX Runtime tests see of our own program.
-$(BUILD)/probe: $(BUILD)/tests/oracle/probe.o $(BUILD)/tests/conformance/types.o $(BUILD)/tests/simplify/large.o $(OBJECTS)
+$(BUILD)/probe: $(addprefix $(BUILD)/tests/,oracle/probe.o conformance/types.o simplify/large.o passes/profile_rules.o) $(OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -148,6 +148,7 @@ unit-tests:
 # ONNX Runtime as oracle; models of QUANTIZE_SHARED (default ../shared) too when they are there. FULL=1: more samples.
 oracle: quantize $(BUILD)/probe $(BUILD)/bench-models tests/oracle/node_modules/.installed
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe GENERATOR=$(CURDIR)/$(BUILD)/bench-models node tests/oracle/run.js
+	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/profiles.js
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/floats.js
 	PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/ops.js
 	QUANTIZE=$(CURDIR)/quantize node tests/oracle/simplify.js

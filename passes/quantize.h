@@ -60,6 +60,15 @@ bool quant_reads(const QuantRule *rule, int i); /* input i is data that is quant
 /* By value id, in arena. */
 const WatchLevel *quant_watch_levels(const Model *model, const Target *target, Arena *arena);
 
+/* ---- quantize_groups.c: one scale for all that meet in a Concat ------------------------------------------------------ */
+
+struct PassContext;
+typedef struct ScaleGroups ScaleGroups;
+/* Of the candidates (by node id) that lead (by value id of their output) to a weighted op; lives in scratch. */
+ScaleGroups *scale_groups_new(struct PassContext *context, const bool *candidate, const bool *leads);
+/* The range of the value's group and the id its scale is kept under; false: it meets nothing in a Concat. */
+bool scale_group_range(const ScaleGroups *groups, const Value *value, uint32_t *ret_id, float *ret_low, float *ret_high);
+
 /* ---- quantize_plan.c ------------------------------------------------------------------------------------------------- */
 
 QuantPlan *quant_plan_new(const Model *model);

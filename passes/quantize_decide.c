@@ -8,6 +8,11 @@
  * stands behind the last of them - scores, boxes, the final Concat - stays float: it costs little, and there a scale
  * shared by pixels and probabilities would wreck the result.
  *
+ * A target that does not requantize (src/quant/targets.c) gets a Q in front of what reads integers only, so behind the
+ * activation that its runtime fuses:
+ *
+ *     x ─ Conv ─ a ─ Relu ─ b ─ Conv                          quantized: x and b; a and the Relu stay as they are
+ *
  * Only decides; quantize_absorb, quantize_weights and quantize_activations carry it out.
  */
 #include "passes/pass.h"
@@ -21,9 +26,12 @@
 
 typedef struct Decider {
     PassContext *context;
+    const Target *target;
     QuantPlan *plan;
     bool *leads;     /* by value id: a weighted integer op can be reached through ops that can run in integers */
+    bool *flows;     /* by value id: an integer op gives it, through fused activations perhaps */
     bool *candidate; /* by node id */
+    ScaleGroups *groups; /* of values that share a scale for a Concat; NULL: the target asks for none */
 } Decider;
 
 static NodeDecision *decision_of(Decider *decider, const Node *node)
@@ -61,6 +69,50 @@ static bool is_finite_constant(const Value *value)
         if (!isfinite(((const float *)value->constant->data)[i]))
             return false;
     return true;
+}
+
+/* ---- what the target fuses ------------------------------------------------------------------------------------------ */
+
+/* x * f(x) with an activation f: SiLU and its kin. */
+static bool is_gate(const Decider *decider, const Node *node)
+{
+    for (int i = 0; node_is(node, "Mul") && i < 2; i++) {
+        const Node *gate = node->in[i]->producer;
+        if (gate != NULL && gate->n_in > 0 && gate->in[0] == node->in[1 - i] && target_fuses(decider->target, gate->op_type))
+            return true;
+    }
+    return false;
+}
+
+/* The runtime does it behind the op in front of it, in float: no Q belongs between the two. */
+static bool is_activation(const Decider *decider, const Node *node)
+{
+    static const char *const binary[] = {"Add", "Mul", "Sub", "Div"};
+    if (decider->target->activations == NULL || node->domain[0] != '\0')
+        return false;
+    for (size_t i = 0; i < COUNT_OF(binary); i++)
+        if (node_is(node, binary[i]) && (node_constant(node, 0) != NULL || node_constant(node, 1) != NULL))
+            return true;
+    return target_fuses(decider->target, node->op_type) || is_gate(decider, node);
+}
+
+/* Input of an Add that comes straight from a weighted op, which the runtime joins with it; -1: none. */
+static int fused_input(const Decider *decider, const Node *node)
+{
+    if (!decider->target->fuses_residual || !node_is(node, "Add"))
+        return -1;
+    for (int i = 0; i < 2; i++) {
+        const Node *producer = node->in[i]->producer;
+        if (producer != NULL && decider->candidate[producer->id] && producer->def->quant.kind == QUANT_WEIGHTED &&
+            value_only_user(node->in[i]) == node && node->in[i]->n_outputs == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool reads_integers(const Decider *decider, const Node *node, int i)
+{
+    return node->in[i] != NULL && quant_reads(&node->def->quant, i) && i != fused_input(decider, node);
 }
 
 /* ---- can the pattern be made? ------------------------------------------------------------------------------------ */
@@ -147,8 +199,10 @@ static bool can_run(Decider *decider, const Node *node)
         return reject(decider, node, decider->plan->kept_float[node->id]);
     if (node->def == NULL || node->domain[0] != '\0')
         return reject(decider, node, "not an op of the standard");
+    if (is_activation(decider, node))
+        return reject(decider, node, "the target fuses it behind the op in front of it");
     if (node->def->quant.kind == QUANT_FLOAT ||
-        (node->def->quant.kind != QUANT_ABSORBED && !target_runs(decider->context->target, node->op_type)))
+        (node->def->quant.kind != QUANT_ABSORBED && !target_runs(decider->target, node->op_type)))
         return reject(decider, node, "the target has no integer kernel for this op");
     switch (node->def->quant.kind) {
     case QUANT_WEIGHTED: return weighted_can(decider, node);
@@ -167,18 +221,25 @@ static bool can_run(Decider *decider, const Node *node)
 static void mark_leading(Decider *decider, const Graph *graph)
 {
     for (const Node *node = graph->last; node != NULL; node = node->prev) {
-        bool leads = decider->candidate[node->id] && node->def->quant.kind == QUANT_WEIGHTED;
-        for (int i = 0; !leads && decider->candidate[node->id] && i < node->n_out; i++)
+        bool candidate = decider->candidate[node->id], fused = !candidate && is_activation(decider, node);
+        bool leads = candidate && node->def->quant.kind == QUANT_WEIGHTED;
+        for (int i = 0; !leads && (candidate || fused) && i < node->n_out; i++)
             leads = node->out[i] != NULL && decider->leads[node->out[i]->id];
         for (int i = 0; leads && i < node->n_in; i++)
-            if (node->in[i] != NULL && node->in[i]->constant == NULL && quant_reads(&node->def->quant, i))
+            if (node->in[i] != NULL && node->in[i]->constant == NULL && (fused || quant_reads(&node->def->quant, i)))
                 decider->leads[node->in[i]->id] = true;
     }
 }
 
-static bool by_integer(const Decider *decider, const Value *value)
+/* Marks the outputs of integer ops, and of what is fused behind them. */
+static void mark_flowing(Decider *decider, const Node *node, NodeFate fate)
 {
-    return value != NULL && decider->plan->values[value->id].by_integer;
+    bool flows = fate != FATE_FLOAT;
+    for (int i = 0; !flows && is_activation(decider, node) && i < node->n_in; i++)
+        flows = node->in[i] != NULL && decider->flows[node->in[i]->id];
+    for (int i = 0; flows && i < node->n_out; i++)
+        if (node->out[i] != NULL)
+            decider->flows[node->out[i]->id] = true;
 }
 
 /* The producer's Q takes over only when nobody reads the value before the Relu, and when the producer requantizes. */
@@ -209,8 +270,12 @@ static NodeFate choose_fate(Decider *decider, const Node *node)
         decision->reason = "no weighted op behind it: the tail of the model stays float";
         return FATE_FLOAT;
     }
+    if (decider->target->fuses_residual && node_is(node, "Add") && fused_input(decider, node) < 0) {
+        decision->reason = "no weighted op in front of it to fuse it with";
+        return FATE_FLOAT;
+    }
     for (int i = 0; i < node->n_in; i++)
-        if (quant_reads(&node->def->quant, i) && by_integer(decider, node->in[i]))
+        if (reads_integers(decider, node, i) && decider->flows[node->in[i]->id])
             return FATE_INTEGER;
     decision->reason = "no integer op in front of it";
     return FATE_FLOAT;
@@ -231,7 +296,19 @@ static float high_end(const Value *value, const Range *range)
 static QParams params_from_range(const Decider *decider, const Value *value)
 {
     const Range *range = range_of(decider, value);
-    return qparams_asymmetric(range->low, high_end(value, range), decider->context->target->activation);
+    return target_params(decider->target, range->low, high_end(value, range));
+}
+
+/* The scale of the value's own range, or that of the values it meets in a Concat. */
+static void set_params(Decider *decider, const Value *value, ValueDecision *decision)
+{
+    float low = 0.0f, high = 0.0f;
+    if (decider->groups != NULL && scale_group_range(decider->groups, value, &decision->scale_of, &low, &high)) {
+        decision->params = target_params(decider->target, low, high);
+        return;
+    }
+    decision->scale_of = value->id;
+    decision->params = params_from_range(decider, value);
 }
 
 static void quantize_value(Decider *decider, const Value *value)
@@ -242,8 +319,18 @@ static void quantize_value(Decider *decider, const Value *value)
     decision->quantized = true;
     decision->name = arena_strdup(decider->plan->arena, value->name);
     decision->range = range_of(decider, value);
-    decision->scale_of = value->id;
-    decision->params = params_from_range(decider, value);
+    if (!(decision->params.scale > 0.0f)) /* else it was handed down by an op that moves data */
+        set_params(decider, value, decision);
+}
+
+/* What moves data hands its scale on, in case somebody reads integers behind it. */
+static void hand_down_scale(Decider *decider, const Node *node)
+{
+    const ValueDecision *from = &decider->plan->values[node->in[0]->id];
+    for (int i = 0; node->def->quant.kind == QUANT_SAME_SCALE && i < node->n_out; i++) {
+        decider->plan->values[node->out[i]->id].params = from->params;
+        decider->plan->values[node->out[i]->id].scale_of = from->scale_of;
+    }
 }
 
 static void give_outputs(Decider *decider, const Node *node)
@@ -261,10 +348,10 @@ static void give_outputs(Decider *decider, const Node *node)
             decision->scale_of = decider->plan->values[node->in[0]->id].scale_of;
         } else if (kind == QUANT_FIXED_SCALE) {
             int32_t low, high;
-            quant_limits(decider->context->target->activation, &low, &high);
-            decision->params = (QParams){1.0f / 256.0f, low, decider->context->target->activation};
+            quant_limits(decider->target->activation, &low, &high);
+            decision->params = (QParams){1.0f / 256.0f, low, decider->target->activation};
         } else if (node_is(node, "HardSigmoid")) { /* saturation is part of the op: the range is [0, 1], seen or not */
-            decision->params = qparams_asymmetric(0.0f, 1.0f, decider->context->target->activation);
+            decision->params = target_params(decider->target, 0.0f, 1.0f);
         } else {
             decision->params = params_from_range(decider, node->out[i]);
         }
@@ -275,6 +362,7 @@ static void decide_node(Decider *decider, const Node *node)
 {
     NodeDecision *decision = decision_of(decider, node);
     decision->fate = choose_fate(decider, node);
+    mark_flowing(decider, node, decision->fate);
     if (decision->fate == FATE_FLOAT)
         return;
     decision->reason = "";
@@ -283,14 +371,19 @@ static void decide_node(Decider *decider, const Node *node)
         *before = (ValueDecision){0};
     }
     for (int i = 0; decision->fate == FATE_INTEGER && i < node->n_in; i++)
-        if (node->in[i] != NULL && quant_reads(&node->def->quant, i))
+        if (reads_integers(decider, node, i))
             quantize_value(decider, node->in[i]);
-    give_outputs(decider, node);
+    if (decider->target->requantizes)
+        give_outputs(decider, node);
+    else
+        hand_down_scale(decider, node);
 }
 
 static void decide_all(Decider *decider, const Graph *graph)
 {
     mark_leading(decider, graph);
+    if (decider->target->one_concat_scale)
+        decider->groups = scale_groups_new(decider->context, decider->candidate, decider->leads);
     for (const Node *node = graph->first; node != NULL; node = node->next)
         decide_node(decider, node);
 }
@@ -301,6 +394,7 @@ static void decide_without(Decider *decider, const Graph *graph, const bool *mar
     QuantPlan *plan = decider->plan;
     memset(plan->values, 0, plan->n_values * sizeof plan->values[0]);
     memset(decider->leads, 0, decider->context->model->n_ids * sizeof decider->leads[0]);
+    memset(decider->flows, 0, decider->context->model->n_ids * sizeof decider->flows[0]);
     for (const Node *node = graph->first; node != NULL; node = node->next)
         if (marks[node->id])
             decider->candidate[node->id] = false;
@@ -321,6 +415,8 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
         return arena_printf(decider->plan->arena, "%s (float)", node->op_type);
     if (node->def->quant.kind == QUANT_SAME_SCALE)
         return arena_printf(decider->plan->arena, "%s (on 8-bit data)", node->op_type);
+    if (!decider->target->requantizes)
+        return arena_printf(decider->plan->arena, "%s (int8)", node->op_type);
     for (size_t i = 0; i < COUNT_OF(kernels); i++)
         if (strcmp(kernels[i].op_type, node->op_type) == 0)
             return kernels[i].integer_type;
@@ -358,8 +454,10 @@ static Status run(PassContext *context)
     Graph *graph = context->model->graph;
     Decider decider = {
         .context = context,
+        .target = context->target,
         .plan = context->plan,
         .leads = arena_array(context->scratch, context->model->n_ids, sizeof(bool)),
+        .flows = arena_array(context->scratch, context->model->n_ids, sizeof(bool)),
         .candidate = arena_array(context->scratch, context->model->n_node_ids, sizeof(bool)),
     };
     const bool *spectra = quantize_find_spectra(context->model, context->scratch);
@@ -371,7 +469,8 @@ static Status run(PassContext *context)
     }
     decide_all(&decider, graph);
     bool *costly = arena_array(context->scratch, context->model->n_node_ids, sizeof costly[0]);
-    for (int round = 0; round < MAX_ROUNDS && quantize_find_costly(graph, decider.plan, context->scratch, costly); round++)
+    for (int round = 0; context->target->has_costs && round < MAX_ROUNDS &&
+                        quantize_find_costly(graph, decider.plan, context->scratch, costly); round++)
         decide_without(&decider, graph, costly);
     for (const Node *node = graph->first; node != NULL; node = node->next) {
         describe(&decider, node);

@@ -77,10 +77,11 @@ static Status quantize_weighted(PassContext *context, Node *node)
     const Value *weight = node->in[rule->weight];
     if (weight->constant == NULL)
         return NULL; /* MatMul of two activations */
-    int axis = rule->weight_axis == NULL ? -1 : rule->weight_axis(node);
+    const Target *target = context->target;
+    int axis = rule->weight_axis == NULL || !target->per_channel ? -1 : rule->weight_axis(node);
     int64_t channels = axis < 0 ? 1 : weight->constant->dims[axis];
     float x_scale = quant_value_decision(context->plan, node->in[0])->params.scale;
-    const Value *bias = rule->bias < 0 ? NULL : node_in(node, rule->bias);
+    const Value *bias = rule->bias < 0 || target->float_bias ? NULL : node_in(node, rule->bias);
     const float *least = bias == NULL ? NULL : least_scales(context->scratch, bias->constant, channels, x_scale);
 
     Tensor *q = NULL, *scales = NULL;
@@ -109,7 +110,7 @@ static Status quantize_operand(PassContext *context, Node *node, int i)
         low = fminf(low, x[k]);
         high = fmaxf(high, x[k]);
     }
-    QParams params = qparams_asymmetric(low, high, context->target->activation);
+    QParams params = target_params(context->target, low, high);
     Tensor *q = NULL, *zero = NULL, *scale = tensor_new_floats(arena, 0, NULL, &params.scale);
     TRY(tensor_new(arena, params.dtype, constant->rank, constant->dims, &q));
     quant_array(x, constant->count, params, q->data);

@@ -31,6 +31,9 @@ typedef struct Options {
     int n_words;
     /* output */
     const char *output, *report, *target, *external_data, *depfile;
+    const char *act; /* type of activations, in place of the target's */
+    bool per_tensor, per_channel;
+    Target target_profile; /* what all of these come to */
     /* data */
     const char *calib, *data, *eval, *labels, *save_inputs;
     int64_t samples;

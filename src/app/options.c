@@ -36,7 +36,11 @@ static const OptionRow rows[] = {
     {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE | COMMAND_BENCH, "FILE",
      "JSON report to write (the main job: default MODEL.int8.json here)", NULL},
     {"target", 0, OPTION_TEXT, AT(target), CALIBRATE, "NAME", "where the model will run (default ort-x86)",
-     "ort-x86"},
+     "ort-x86|ort-arm|openvino|tensorrt"},
+    {"act", 0, OPTION_TEXT, AT(act), CALIBRATE, "TYPE", "type of activations, in place of the target's", "u8|s8"},
+    {"per-tensor", 0, OPTION_FLAG, AT(per_tensor), COMMAND_QUANTIZE, NULL, "one scale for a whole weight", NULL},
+    {"per-channel", 0, OPTION_FLAG, AT(per_channel), COMMAND_QUANTIZE, NULL,
+     "a scale for each output channel of a weight (default)", NULL},
     {"external-data", 0, OPTION_TEXT, AT(external_data), COMMAND_QUANTIZE | COMMAND_SIMPLIFY, "WHEN",
      "weights in a file beside the model",
      "auto|always|never"},
@@ -246,6 +250,20 @@ static Status parse_option(const Command *command, int argc, char **argv, int *a
     return store(row, argv[(*at)++], ret);
 }
 
+/* The target with what single options change of it. */
+static Status make_profile(Options *options)
+{
+    options->target_profile = *target_find(options->target == NULL ? "ort-x86" : options->target);
+    if (options->act != NULL)
+        options->target_profile.activation = strcmp(options->act, "s8") == 0 ? DT_INT8 : DT_UINT8;
+    if (options->target_profile.symmetric && options->target_profile.activation != DT_INT8)
+        return status_new(CODE_USAGE, "--act u8: activations of --target %s have the zero point 0 and must be s8", options->target);
+    if (options->per_tensor && options->per_channel)
+        return status_new(CODE_USAGE, "--per-tensor and --per-channel exclude each other; give one of them");
+    options->target_profile.per_channel = options->target_profile.per_channel ? !options->per_tensor : options->per_channel;
+    return NULL;
+}
+
 Status options_parse(const Command *command, int argc, char **argv, Options *ret)
 {
     Options options = {.scale = NAN, .max_drop = NAN, .min_sqnr = NAN, .min_agreement = NAN, .shorter = -1, .pad_value = -1,
@@ -273,6 +291,7 @@ Status options_parse(const Command *command, int argc, char **argv, Options *ret
     if (n_models < command->min_models && !only_tells && argc > 0)
         return status_new(CODE_USAGE, "no model given; usage: quantize %s%s%s", command->name,
                           command->name[0] == '\0' ? "" : " ", command->arguments);
+    TRY(make_profile(&options));
     *ret = options;
     return NULL;
 }

@@ -414,7 +414,7 @@ Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
 
 const Target *setup_target(const Options *options)
 {
-    return target_find(options->target == NULL ? "ort-x86" : options->target);
+    return &options->target_profile;
 }
 
 Status setup_simplify(const Options *options, Model *model, const Target *target, PassRecord *records)

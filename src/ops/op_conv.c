@@ -486,6 +486,6 @@ const OpDef op_convtranspose = {
     .infer = infer_conv_transpose,
     .eval = eval_conv_transpose,
     .impls = conv_transpose_impls,
-    .quant = {QUANT_FLOAT, 1, 1, 2, weight_axis_conv_transpose},
+    .quant = {QUANT_WEIGHTED, 1, 1, 2, weight_axis_conv_transpose},
     .widen_half = true,
 };

@@ -159,11 +159,23 @@ typedef struct Target {
     const char *name;
     const char *summary;
     DType activation;            /* DT_UINT8 / DT_INT8 */
+    bool symmetric;              /* activations have the zero point 0 (int8 only) */
+    bool per_channel;            /* weights have a scale for each output channel */
+    bool float_bias;             /* biases stay float; else int32 with the scale of the sum */
+    bool requantizes;            /* a Q stands behind every integer op, taking over its Relu or Clip; else there is none but in
+                                    front of what reads integers, behind the activation that the runtime fuses */
+    bool one_concat_scale;       /* what goes into a Concat and what comes out has one scale */
+    bool has_costs;              /* passes/quantize_cost.c knows what its kernels cost */
+    bool fuses_residual;         /* an Add reads one input as the op in front of it leaves it, and only the other as integers */
     const char *const *integer_ops; /* ai.onnx ops that run in integers there, ended by NULL */
+    const char *const *activations; /* of a target that does not requantize: what it fuses behind an integer op, likewise */
 } Target;
 
 const Target *target_find(const char *name); /* NULL when unknown */
 const char *const *target_names(void);
 bool target_runs(const Target *target, const char *op_type);
+bool target_fuses(const Target *target, const char *op_type);
+/* Scale and zero point of an activation with this range. */
+QParams target_params(const Target *target, float low, float high);
 
 #endif

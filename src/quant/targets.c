@@ -1,9 +1,17 @@
 /* targets.c - what each runtime executes in integers, as data.
  *
- * Source of the ort-x86 rows: ONNX Runtime 1.30 on x86 (its QDQ selectors and kernels, checked against its optimized graph).
+ *                                        ort-x86     ort-arm     openvino                  tensorrt
+ *     activations                        uint8       int8        uint8                     int8, zero point 0
+ *     x ─ Conv ─ a ─ Relu ─ b ─ Conv     Q at a      Q at a      Q at b                    Q at b
+ *     Conv ─ a ─ Add(a, r) ─ b           Q at a r b  Q at a r b  Q at a r, b where read    Q at r, b where read
+ *     bias                               int32       int32       float                     float
+ *
+ * Sources: ort-x86 - ONNX Runtime 1.30 on x86 (its QDQ selectors and kernels, checked against its optimized graph); ort-arm -
+ * the same selectors; openvino and tensorrt - what their guides to quantized ONNX models ask for.
  */
 #include "src/quant/quant.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Ops that have an integer kernel, or whose Q and DQ the runtime drops because the op only moves data. */
@@ -17,12 +25,59 @@ static const char *const ort_ops[] = {
     NULL,
 };
 
+static const char *const openvino_ops[] = {
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat",
+    "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "DepthToSpace", "Resize",
+    NULL,
+};
+
+/* Data movement needs no pair of its own there: the builder carries a Q through it. */
+static const char *const tensorrt_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", NULL};
+
+static const char *const fused_activations[] = {
+    "Relu", "LeakyRelu", "PRelu", "Clip",      "Elu", "Selu", "Sigmoid",  "HardSigmoid",        "HardSwish",
+    "Tanh", "Swish",     "Gelu",  "Softplus", "Mish", "Erf",  "Softsign", "BatchNormalization", NULL,
+};
+
 static const Target targets[] = {
     {
         .name = "ort-x86",
         .summary = "ONNX Runtime on x86: uint8 activations, int8 symmetric weights per channel, int32 bias",
         .activation = DT_UINT8,
+        .per_channel = true,
+        .requantizes = true,
+        .has_costs = true,
         .integer_ops = ort_ops,
+    },
+    {
+        .name = "ort-arm",
+        .summary = "ONNX Runtime on ARM: int8 activations with a zero point, the rest as ort-x86",
+        .activation = DT_INT8,
+        .per_channel = true,
+        .requantizes = true,
+        .integer_ops = ort_ops,
+    },
+    {
+        .name = "openvino",
+        .summary = "OpenVINO: uint8 activations, quantized behind the activation, one scale at a Concat, float bias",
+        .activation = DT_UINT8,
+        .per_channel = true,
+        .float_bias = true,
+        .one_concat_scale = true,
+        .integer_ops = openvino_ops,
+        .activations = fused_activations,
+    },
+    {
+        .name = "tensorrt",
+        .summary = "TensorRT: int8 symmetric activations, quantized where a weighted op reads them, float bias",
+        .activation = DT_INT8,
+        .symmetric = true,
+        .per_channel = true,
+        .float_bias = true,
+        .one_concat_scale = true,
+        .fuses_residual = true,
+        .integer_ops = tensorrt_ops,
+        .activations = fused_activations,
     },
 };
 
@@ -42,10 +97,27 @@ const char *const *target_names(void)
     return names;
 }
 
-bool target_runs(const Target *target, const char *op_type)
+static bool holds(const char *const *list, const char *op_type)
 {
-    for (const char *const *op = target->integer_ops; *op != NULL; op++)
-        if (strcmp(*op, op_type) == 0)
+    for (; list != NULL && *list != NULL; list++)
+        if (strcmp(*list, op_type) == 0)
             return true;
     return false;
+}
+
+bool target_runs(const Target *target, const char *op_type)
+{
+    return holds(target->integer_ops, op_type);
+}
+
+bool target_fuses(const Target *target, const char *op_type)
+{
+    return holds(target->activations, op_type);
+}
+
+QParams target_params(const Target *target, float low, float high)
+{
+    if (target->symmetric)
+        return qparams_symmetric(fmaxf(fabsf(low), fabsf(high)), target->activation);
+    return qparams_asymmetric(low, high, target->activation);
 }

@@ -18,6 +18,7 @@
 #include "src/onnx/onnx.h"
 #include "src/ops/ops.h"
 #include "tests/conformance/types.h"
+#include "tests/passes/profile_rules.h"
 #include "tests/simplify/large.h"
 
 #include <cjson/cJSON.h>
@@ -341,6 +342,26 @@ static Status list_weighted(const char *path)
     return NULL;
 }
 
+/* ---- profile ----------------------------------------------------------------------------------------------------- */
+
+/* {"weighted": in integers, "floats": not, "problem": the first rule of the target that is broken, or ""} */
+static Status list_profile(const char *path, const char *name)
+{
+    Model *model = NULL;
+    const Target *target = target_find(name);
+    if (target == NULL)
+        return status_new(CODE_USAGE, "no target '%s'", name);
+    TRY(onnx_load(path, &model));
+    ProfileFound found = profile_check(model, target);
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddNumberToObject(root, "weighted", found.weighted);
+    cJSON_AddNumberToObject(root, "floats", found.floats);
+    cJSON_AddStringToObject(root, "problem", found.problem);
+    print_json(root);
+    model_free(model);
+    return NULL;
+}
+
 /* ---- large ------------------------------------------------------------------------------------------------------- */
 
 static Status write_large(const char *name, const char *nodes, const char *out)
@@ -374,6 +395,8 @@ static Status dispatch(int argc, char **argv)
         return nodewise(argv[2], argv[3], argc - 4, argv + 4);
     if (strcmp(command, "weighted") == 0 && argc == 3)
         return list_weighted(argv[2]);
+    if (strcmp(command, "profile") == 0 && argc == 4)
+        return list_profile(argv[2], argv[3]);
     if (strcmp(command, "large") == 0 && argc == 5)
         return write_large(argv[2], argv[3], argv[4]);
     if (strcmp(command, "large") == 0 && argc == 2)
@@ -381,7 +404,7 @@ static Status dispatch(int argc, char **argv)
     if (strcmp(command, "run") == 0 && argc >= 4)
         return run_both(argv[2], argv[3], argc - 4, argv + 4);
     return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise|run MODEL FOLDER INPUT.npy..., "
-                                  "probe weighted MODEL, probe large [KIND NODES OUT]");
+                                  "probe weighted MODEL, probe profile MODEL TARGET, probe large [KIND NODES OUT]");
 }
 
 int main(int argc, char **argv)

@@ -8,161 +8,36 @@
 #include "src/exec/exec.h"
 #include "src/ops/ops.h"
 #include "tests/passes/graphs.h"
+#include "tests/passes/quantized.h"
 #include "tests/test.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLES 4
-
-typedef struct Fixture {
-    Model *floats, *integers; /* the same graph, before and after */
-    RangeTable *ranges;
-    QuantPlan *decisions;
-} Fixture;
-
-/* Values in [-1, 1) that depend on the sample and the place alone. */
-static Tensor random_input(const Value *input, int sample)
-{
-    int64_t dims[TENSOR_MAX_RANK];
-    Tensor tensor = {0};
-    for (int i = 0; i < input->type.shape.rank; i++)
-        dims[i] = dim_is_known(input->type.shape.dims[i]) ? input->type.shape.dims[i].size : 2;
-    CHECK_OK(tensor_alloc(&tensor, DT_FLOAT, input->type.shape.rank, dims));
-    uint32_t state = 12345u + (uint32_t)sample * 7919u;
-    for (int64_t i = 0; i < tensor.count; i++) {
-        state = state * 1664525u + 1013904223u;
-        ((float *)tensor.data)[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
-    }
-    return tensor;
-}
-
-static Status watch(void *context, const Value *value, Tensor *tensor)
-{
-    if (tensor->dtype != DT_FLOAT)
-        return NULL;
-    const Range *before = ranges_get(context, value->name);
-    Range range = before != NULL ? *before : (Range){.name = value->name};
-    for (int64_t i = 0; i < tensor->count; i++) {
-        range.low = fminf(range.low, ((const float *)tensor->data)[i]);
-        range.high = fmaxf(range.high, ((const float *)tensor->data)[i]);
-    }
-    range.elements += tensor->count;
-    ranges_put(context, &range);
-    return NULL;
-}
-
-/* The first output on one sample; the caller releases it. */
-static Tensor run_once(const Model *model, const PlanOptions *options, int sample, const Observer *observer)
-{
-    Plan *plan = NULL;
-    Tensor result = {0};
-    if (!CHECK_OK(plan_new(model, options, &plan)))
-        return result;
-    Runner *runner = runner_new(plan, NULL);
-    Tensor *inputs = xcalloc((size_t)plan_n_inputs(plan), sizeof inputs[0]);
-    Tensor *outputs = xcalloc((size_t)plan_n_outputs(plan), sizeof outputs[0]);
-    for (int i = 0; i < plan_n_inputs(plan); i++)
-        inputs[i] = random_input(plan_input(plan, i), sample + 100 * i);
-    if (CHECK_OK(runner_run(runner, inputs, observer, outputs)))
-        CHECK_OK(tensor_copy(&result, &outputs[0]));
-    for (int i = 0; i < plan_n_inputs(plan); i++)
-        tensor_release(&inputs[i]);
-    free(inputs);
-    free(outputs);
-    runner_free(runner);
-    plan_free(plan);
-    return result;
-}
-
-static Model *build_model(void (*build)(Model *model))
-{
-    Model *model = model_new();
-    model->graph = graph_new(model, "g", NULL);
-    model_set_opset(model, "", 14);
-    model->ir_version = 7;
-    build(model);
-    ops_bind(model);
-    CHECK_OK(ops_infer(model));
-    return model;
-}
-
-static Fixture quantized(void (*build)(Model *model))
-{
-    Fixture f = {build_model(build), build_model(build), ranges_new(), NULL};
-    PassRecord *target_records = xcalloc(pass_count(), sizeof target_records[0]);
-    CHECK_OK(passes_run(f.floats, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, target_records));
-    CHECK_OK(passes_run(f.integers, PASS_TARGET, NULL, NULL, target_find("ort-x86"), NULL, target_records));
-    free(target_records);
-    Observer observer = {.value = watch, .context = f.ranges};
-    for (int sample = 0; sample < SAMPLES; sample++) {
-        Tensor output = run_once(f.floats, NULL, sample, &observer);
-        tensor_release(&output);
-    }
-    PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
-    f.decisions = quant_plan_new(f.integers);
-    CHECK_OK(passes_run(f.integers, PASS_QUANTIZE, NULL, f.ranges, target_find("ort-x86"), f.decisions, records));
-    CHECK_OK(model_verify(f.integers));
-    free(records);
-    return f;
-}
-
-static void release(Fixture *f)
-{
-    model_free(f->floats);
-    model_free(f->integers);
-    ranges_free(f->ranges);
-    quant_plan_free(f->decisions);
-}
-
-/* The ops of the steps in order: "QuantizeLinear QLinearConv DequantizeLinear". */
-static char *step_names(const Model *model)
-{
-    Plan *plan = NULL;
-    Text text = {0};
-    text_add(&text, "");
-    if (CHECK_OK(plan_new(model, NULL, &plan)))
-        for (int i = 0; i < plan_n_steps(plan); i++)
-            text_addf(&text, "%s%s", i == 0 ? "" : " ", plan_step_op(plan, i));
-    plan_free(plan);
-    return text.data;
-}
-
-static double sqnr_db(const Tensor *a, const Tensor *b)
-{
-    double signal = 0.0, noise = 0.0;
-    for (int64_t i = 0; i < a->count; i++) {
-        double x = tensor_get(a, i), y = tensor_get(b, i);
-        signal += x * x;
-        noise += (x - y) * (x - y);
-    }
-    return 10.0 * log10(signal / noise);
-}
-
 /* Steps as expected; close to float on a sample that calibration did not see; the integer run equals the run node by node in
  * float arithmetic to within one step of the output. */
 static void check_quantized(void (*build)(Model *model), const char *steps, double least_sqnr_db)
 {
-    Fixture f = quantized(build);
-    char *names = step_names(f.integers);
+    Quantized f = quantized_for(build, target_find("ort-x86"));
+    char *names = quantized_steps(f.integers);
     CHECK_TEXT(names, steps);
     free(names);
-    Tensor expected = run_once(f.floats, NULL, SAMPLES, NULL);
-    Tensor integer = run_once(f.integers, NULL, SAMPLES, NULL);
-    Tensor reference = run_once(f.integers, &(PlanOptions){.reference = true}, SAMPLES, NULL);
-    Tensor emulated = run_once(f.integers, &(PlanOptions){.no_integer = true}, SAMPLES, NULL);
+    Tensor expected = quantized_run(f.floats, NULL, QUANTIZED_SAMPLES, NULL);
+    Tensor integer = quantized_run(f.integers, NULL, QUANTIZED_SAMPLES, NULL);
+    Tensor reference = quantized_run(f.integers, &(PlanOptions){.reference = true}, QUANTIZED_SAMPLES, NULL);
+    Tensor emulated = quantized_run(f.integers, &(PlanOptions){.no_integer = true}, QUANTIZED_SAMPLES, NULL);
     CHECK(tensor_same_shape(&expected, &integer));
-    double reached = sqnr_db(&expected, &integer);
+    double reached = quantized_sqnr_db(&expected, &integer);
     if (reached < least_sqnr_db)
         test_fail(__FILE__, __LINE__, "SQNR %.1f dB, expected %.1f", reached, least_sqnr_db);
-    CHECK(sqnr_db(&integer, &reference) > least_sqnr_db + 6.0 || tensor_equal(&integer, &reference));
-    CHECK(sqnr_db(&integer, &emulated) > least_sqnr_db + 6.0 || tensor_equal(&integer, &emulated));
+    CHECK(quantized_sqnr_db(&integer, &reference) > least_sqnr_db + 6.0 || tensor_equal(&integer, &reference));
+    CHECK(quantized_sqnr_db(&integer, &emulated) > least_sqnr_db + 6.0 || tensor_equal(&integer, &emulated));
     tensor_release(&expected);
     tensor_release(&integer);
     tensor_release(&reference);
     tensor_release(&emulated);
-    release(&f);
+    quantized_release(&f);
 }
 
 /* ---- graphs ------------------------------------------------------------------------------------------------------ */
@@ -191,10 +66,10 @@ static void conv_clip_conv(Model *m)
 TEST(quantize_absorbs_clip_and_its_bounds)
 {
     check_quantized(conv_clip_conv, "QuantizeLinear QLinearConv QLinearConv DequantizeLinear", 28.0);
-    Fixture f = quantized(conv_clip_conv);
+    Quantized f = quantized_for(conv_clip_conv, target_find("ort-x86"));
     for (int i = 0; i < f.integers->graph->n_initializers; i++)
         CHECK(f.integers->graph->initializers[i]->n_uses > 0);
-    release(&f);
+    quantized_release(&f);
 }
 
 static void residual(Model *m)
@@ -359,11 +234,11 @@ static void inner_output(Model *m)
 
 TEST(quantize_keeps_names_of_outputs)
 {
-    Fixture f = quantized(inner_output);
+    Quantized f = quantized_for(inner_output, target_find("ort-x86"));
     CHECK_TEXT(f.integers->graph->outputs[0]->name, "a");
     CHECK_TEXT(f.integers->graph->outputs[1]->name, "y");
     CHECK(node_is(f.integers->graph->outputs[0]->producer, "DequantizeLinear"));
-    release(&f);
+    quantized_release(&f);
 }
 
 /* A bias far too large for int32 at the scale of its tiny weights: the channel's scale is widened until it fits. */
@@ -377,13 +252,13 @@ static void huge_bias(Model *m)
 TEST(quantize_guards_the_bias_against_overflow)
 {
     check_quantized(huge_bias, "QuantizeLinear QLinearConv QLinearConv DequantizeLinear", 30.0);
-    Fixture f = quantized(huge_bias);
+    Quantized f = quantized_for(huge_bias, target_find("ort-x86"));
     for (int i = 0; i < f.integers->graph->n_initializers; i++) {
         const Tensor *t = f.integers->graph->initializers[i]->constant;
         for (int64_t k = 0; t->dtype == DT_INT32 && k < t->count; k++)
             CHECK(llabs((long long)tensor_get_int(t, k)) <= 1073741824LL);
     }
-    release(&f);
+    quantized_release(&f);
 }
 
 static void not_finite(Model *m)
@@ -414,7 +289,7 @@ static void branches(Model *m)
 
 TEST(quantize_names_the_weighted_nodes_of_inner_graphs)
 {
-    Fixture f = quantized(branches);
+    Quantized f = quantized_for(branches, target_find("ort-x86"));
     int named = 0;
     for (uint32_t id = 0; id < f.decisions->n_nodes; id++) {
         const NodeDecision *decision = &f.decisions->nodes[id];
@@ -426,15 +301,15 @@ TEST(quantize_names_the_weighted_nodes_of_inner_graphs)
         named++;
     }
     CHECK_INT(named, 2);
-    release(&f);
+    quantized_release(&f);
 }
 
 TEST(quantize_leaves_weights_that_are_not_finite)
 {
-    Fixture f = quantized(not_finite);
+    Quantized f = quantized_for(not_finite, target_find("ort-x86"));
     const Node *conv = f.integers->graph->first;
     CHECK(node_is(conv, "Conv"));
     CHECK_INT(quant_fate(f.decisions, conv), FATE_FLOAT);
     CHECK(strstr(f.decisions->nodes[conv->id].reason, "finite") != NULL);
-    release(&f);
+    quantized_release(&f);
 }

@@ -1,0 +1,125 @@
+/* quantized.c - see quantized.h. */
+#include "tests/passes/quantized.h"
+#include "src/ops/ops.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Values in [-1, 1) that depend on the sample and the place alone. */
+static Tensor random_input(const Value *input, int sample)
+{
+    int64_t dims[TENSOR_MAX_RANK];
+    Tensor tensor = {0};
+    for (int i = 0; i < input->type.shape.rank; i++)
+        dims[i] = dim_is_known(input->type.shape.dims[i]) ? input->type.shape.dims[i].size : 2;
+    CHECK_OK(tensor_alloc(&tensor, DT_FLOAT, input->type.shape.rank, dims));
+    uint32_t state = 12345u + (uint32_t)sample * 7919u;
+    for (int64_t i = 0; i < tensor.count; i++) {
+        state = state * 1664525u + 1013904223u;
+        ((float *)tensor.data)[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+    return tensor;
+}
+
+static Status watch(void *context, const Value *value, Tensor *tensor)
+{
+    if (tensor->dtype != DT_FLOAT)
+        return NULL;
+    const Range *before = ranges_get(context, value->name);
+    Range range = before != NULL ? *before : (Range){.name = value->name};
+    for (int64_t i = 0; i < tensor->count; i++) {
+        range.low = fminf(range.low, ((const float *)tensor->data)[i]);
+        range.high = fmaxf(range.high, ((const float *)tensor->data)[i]);
+    }
+    range.elements += tensor->count;
+    ranges_put(context, &range);
+    return NULL;
+}
+
+/* The first output on one sample; the caller releases it. */
+Tensor quantized_run(const Model *model, const PlanOptions *options, int sample, const Observer *observer)
+{
+    Plan *plan = NULL;
+    Tensor result = {0};
+    if (!CHECK_OK(plan_new(model, options, &plan)))
+        return result;
+    Runner *runner = runner_new(plan, NULL);
+    Tensor *inputs = xcalloc((size_t)plan_n_inputs(plan), sizeof inputs[0]);
+    Tensor *outputs = xcalloc((size_t)plan_n_outputs(plan), sizeof outputs[0]);
+    for (int i = 0; i < plan_n_inputs(plan); i++)
+        inputs[i] = random_input(plan_input(plan, i), sample + 100 * i);
+    if (CHECK_OK(runner_run(runner, inputs, observer, outputs)))
+        CHECK_OK(tensor_copy(&result, &outputs[0]));
+    for (int i = 0; i < plan_n_inputs(plan); i++)
+        tensor_release(&inputs[i]);
+    free(inputs);
+    free(outputs);
+    runner_free(runner);
+    plan_free(plan);
+    return result;
+}
+
+static Model *build_model(void (*build)(Model *model))
+{
+    Model *model = model_new();
+    model->graph = graph_new(model, "g", NULL);
+    model_set_opset(model, "", 14);
+    model->ir_version = 7;
+    build(model);
+    ops_bind(model);
+    CHECK_OK(ops_infer(model));
+    return model;
+}
+
+Quantized quantized_for(void (*build)(Model *model), const Target *target)
+{
+    Quantized f = {build_model(build), build_model(build), ranges_new(), NULL};
+    PassRecord *target_records = xcalloc(pass_count(), sizeof target_records[0]);
+    CHECK_OK(passes_run(f.floats, PASS_TARGET, NULL, NULL, target, NULL, target_records));
+    CHECK_OK(passes_run(f.integers, PASS_TARGET, NULL, NULL, target, NULL, target_records));
+    free(target_records);
+    Observer observer = {.value = watch, .context = f.ranges};
+    for (int sample = 0; sample < QUANTIZED_SAMPLES; sample++) {
+        Tensor output = quantized_run(f.floats, NULL, sample, &observer);
+        tensor_release(&output);
+    }
+    PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
+    f.decisions = quant_plan_new(f.integers);
+    CHECK_OK(passes_run(f.integers, PASS_QUANTIZE, NULL, f.ranges, target, f.decisions, records));
+    CHECK_OK(model_verify(f.integers));
+    free(records);
+    return f;
+}
+
+void quantized_release(Quantized *f)
+{
+    model_free(f->floats);
+    model_free(f->integers);
+    ranges_free(f->ranges);
+    quant_plan_free(f->decisions);
+}
+
+/* The ops of the steps in order: "QuantizeLinear QLinearConv DequantizeLinear". */
+char *quantized_steps(const Model *model)
+{
+    Plan *plan = NULL;
+    Text text = {0};
+    text_add(&text, "");
+    if (CHECK_OK(plan_new(model, NULL, &plan)))
+        for (int i = 0; i < plan_n_steps(plan); i++)
+            text_addf(&text, "%s%s", i == 0 ? "" : " ", plan_step_op(plan, i));
+    plan_free(plan);
+    return text.data;
+}
+
+double quantized_sqnr_db(const Tensor *a, const Tensor *b)
+{
+    double signal = 0.0, noise = 0.0;
+    for (int64_t i = 0; i < a->count; i++) {
+        double x = tensor_get(a, i), y = tensor_get(b, i);
+        signal += x * x;
+        noise += (x - y) * (x - y);
+    }
+    return 10.0 * log10(signal / noise);
+}

@@ -270,17 +270,25 @@ static void free_watches(Collect *collect)
     free(collect->unwanted);
 }
 
-Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOptions *options, Team *team,
-                      const Progress *progress, Sights *ret)
+/* The arguments of collect_sights(). */
+typedef struct Request {
+    const Plan *plan;
+    const Dataset *dataset;
+    const CollectOptions *options;
+    const Progress *progress;
+    Sights *ret;
+} Request;
+
+static Status collect_with(void *context, Team *team)
 {
-    Collect collect = {.plan = plan, .dataset = dataset, .progress = progress};
-    if (options != NULL)
-        collect.options = *options;
+    const Request *request = context;
+    const Dataset *dataset = request->dataset;
+    Collect collect = {.plan = request->plan, .dataset = dataset, .progress = request->progress};
+    if (request->options != NULL)
+        collect.options = *request->options;
     int64_t counts = collect.options.counts > 0 ? collect.options.counts : COLLECT_COUNTS;
     collect.most = MAX(MIN(counts / MAX(dataset_total(dataset), 1), COLLECT_COUNTS_MOST), COLLECT_COUNTS_LEAST);
     collect.total = dataset_count(dataset);
-    if (collect.options.n_links > 0)
-        team = NULL; /* one after the other */
     open_watches(&collect);
     collect.n_workers = team == NULL ? 1 : team_size(team);
     collect.workers = xcalloc((size_t)collect.n_workers, sizeof collect.workers[0]);
@@ -297,7 +305,7 @@ Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOpt
         Sights sights = {.samples = collect.run, .offered = collect.total, .arena = arena_new()};
         list_skipped(&collect, &sights);
         take_sights(&collect, &sights);
-        *ret = sights;
+        *request->ret = sights;
     }
     pthread_mutex_destroy(&collect.lock);
     for (int64_t i = 0; i < collect.total; i++)
@@ -306,6 +314,14 @@ Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOpt
     free_workers(&collect);
     free_watches(&collect);
     return status;
+}
+
+Status collect_sights(const Plan *plan, const Dataset *dataset, const CollectOptions *options, Team *team,
+                      const Progress *progress, Sights *ret)
+{
+    bool in_order = options != NULL && options->n_links > 0;
+    Request request = {plan, dataset, options, progress, ret};
+    return team_try(in_order ? NULL : team, collect_with, &request);
 }
 
 Status collect_ranges(const Plan *plan, const Dataset *dataset, RangeRule rule, Team *team, const Progress *progress,

@@ -5,6 +5,7 @@
  */
 #include "src/app/app.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,18 @@ void progress_begin(ProgressBar *bar, const char *label, const Options *options)
         .label = label, .terminal = isatty(STDERR_FILENO) != 0, .quiet = options->quiet, .started = clock_seconds()};
 }
 
+/* "3 s", "12 min", "1 h 05 min" */
+static void put_duration(double seconds)
+{
+    long long whole = (long long)fmin(ceil(seconds), 1e9), minutes = (whole + 59) / 60;
+    if (whole < 100)
+        fprintf(stderr, "%lld s", whole);
+    else if (minutes < 60)
+        fprintf(stderr, "%lld min", minutes);
+    else
+        fprintf(stderr, "%lld h %02lld min", minutes / 60, minutes % 60);
+}
+
 static void draw(const ProgressBar *bar)
 {
     double seconds = clock_seconds() - bar->started;
@@ -26,8 +39,9 @@ static void draw(const ProgressBar *bar)
     for (int i = 0; i < BAR_WIDTH; i++)
         marks[i] = i < filled ? '#' : '-';
     marks[BAR_WIDTH] = '\0';
-    fprintf(stderr, "\r%s [%s] %lld/%lld  %.1f/s  %.0f s left ", bar->label, marks, (long long)bar->done,
-            (long long)bar->total, rate, rate > 0.0 ? (double)(bar->total - bar->done) / rate : 0.0);
+    fprintf(stderr, "\r%s [%s] %lld/%lld  %.1f/s  ", bar->label, marks, (long long)bar->done, (long long)bar->total, rate);
+    put_duration(rate > 0.0 ? (double)(bar->total - bar->done) / rate : 0.0);
+    fputs(" left\033[K", stderr); /* what a longer line has left behind goes */
     fflush(stderr);
 }
 

@@ -255,18 +255,28 @@ static Status check_pair(const Plan *a, const Plan *b)
     return NULL;
 }
 
-Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, const StateLink *links,
-                int n_links, Team *team, const Progress *progress, Evaluation *ret)
+/* The arguments of evaluate(). */
+typedef struct Request {
+    const Plan *a, *b;
+    const Dataset *dataset;
+    const Labels *labels;
+    const StateLink *links;
+    int n_links;
+    const Progress *progress;
+    Evaluation *ret;
+} Request;
+
+static Status evaluate_with(void *context, Team *team)
 {
-    if (n_links > 0)
-        team = NULL; /* one after the other */
-    if (b != NULL)
-        TRY(check_pair(a, b));
+    const Request *request = context;
+    const Plan *a = request->a, *b = request->b;
+    const Dataset *dataset = request->dataset;
+    const Labels *labels = request->labels;
     int64_t n = dataset_count(dataset);
     Work work = {.plans = {a, b},
                  .dataset = dataset,
                  .labels = labels,
-                 .progress = progress,
+                 .progress = request->progress,
                  .n_models = b == NULL ? 1 : 2,
                  .n_outputs = plan_n_outputs(a),
                  .classes = true};
@@ -275,7 +285,7 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
     for (int w = 0; w < workers * 2; w++)
         work.runners[w] = work.plans[w % 2] == NULL ? NULL : runner_new(work.plans[w % 2], NULL);
     for (int m = 0; m < 2; m++)
-        work.states[m] = states_new(links, n_links, plan_n_inputs(a));
+        work.states[m] = states_new(request->links, request->n_links, plan_n_inputs(a));
     work.rows = xcalloc((size_t)MAX(n, 1), sizeof work.rows[0]);
     work.sums = xcalloc((size_t)(MAX(n, 1) * MAX(work.n_outputs, 1)), sizeof work.sums[0]);
     pthread_mutex_init(&work.lock, NULL);
@@ -306,8 +316,17 @@ Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labe
         arena_free(result.arena);
         return status;
     }
-    *ret = result;
+    *request->ret = result;
     return NULL;
+}
+
+Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, const StateLink *links,
+                int n_links, Team *team, const Progress *progress, Evaluation *ret)
+{
+    if (b != NULL)
+        TRY(check_pair(a, b));
+    Request request = {a, b, dataset, labels, links, n_links, progress, ret};
+    return team_try(n_links > 0 ? NULL : team, evaluate_with, &request); /* with states, one after the other */
 }
 
 void evaluation_release(Evaluation *evaluation)

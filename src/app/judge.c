@@ -183,8 +183,17 @@ static double sum_noise(const Hearing *hearing, int from, int to)
     return outputs == 0 ? NAN : noise / outputs;
 }
 
-Status judge_noise(const Judge *judge, const Plan *candidate, Team *team, double *ret, double *ret_each)
+/* The arguments of judge_noise(). */
+typedef struct Request {
+    const Judge *judge;
+    const Plan *candidate;
+    double *ret, *ret_each;
+} Request;
+
+static Status judge_with(void *context, Team *team)
 {
+    const Request *request = context;
+    const Judge *judge = request->judge;
     size_t cells = (size_t)MAX(judge->n_samples * judge->n_outputs, 1);
     int workers = team == NULL ? 1 : team_size(team);
     Hearing hearing = {.judge = judge,
@@ -193,12 +202,12 @@ Status judge_noise(const Judge *judge, const Plan *candidate, Team *team, double
                    .signal = xcalloc(cells, sizeof(double))};
     pthread_mutex_init(&hearing.lock, NULL);
     for (int w = 0; w < workers; w++)
-        hearing.runners[w] = runner_new(candidate, NULL);
+        hearing.runners[w] = runner_new(request->candidate, NULL);
     team_run(team, judge->n_samples, try_one, &hearing);
     if (hearing.failure == NULL)
-        *ret = sum_noise(&hearing, 0, judge->n_samples);
-    for (int s = 0; hearing.failure == NULL && ret_each != NULL && s < judge->n_samples; s++)
-        ret_each[s] = sum_noise(&hearing, s, s + 1);
+        *request->ret = sum_noise(&hearing, 0, judge->n_samples);
+    for (int s = 0; hearing.failure == NULL && request->ret_each != NULL && s < judge->n_samples; s++)
+        request->ret_each[s] = sum_noise(&hearing, s, s + 1);
     for (int w = 0; w < workers; w++)
         runner_free(hearing.runners[w]);
     pthread_mutex_destroy(&hearing.lock);
@@ -206,6 +215,12 @@ Status judge_noise(const Judge *judge, const Plan *candidate, Team *team, double
     free(hearing.error);
     free(hearing.signal);
     return hearing.failure;
+}
+
+Status judge_noise(const Judge *judge, const Plan *candidate, Team *team, double *ret, double *ret_each)
+{
+    Request request = {judge, candidate, ret, ret_each};
+    return team_try(team, judge_with, &request);
 }
 
 double noise_to_db(double noise)

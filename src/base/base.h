@@ -101,6 +101,9 @@ MUST_USE bool size_add(size_t a, size_t b, size_t *ret);
 void memory_set_limit(size_t bytes);
 size_t memory_in_use(void);
 
+/* How often memory_alloc() has failed in this thread: who does without what it was refused shows here. */
+uint64_t memory_refusals(void);
+
 /* 64-byte aligned memory (not zeroed) for tensors and other sizes a file controls; fails with CODE_MEMORY.
  * bytes may be 0. */
 MUST_USE Status memory_alloc(size_t bytes, void **ret);
@@ -185,6 +188,9 @@ int team_size(const Team *team);
 /* Runs work(context, item, worker) for item 0..n-1, each once, in any order; worker is 0..team_size-1. Returns when all
  * are done. A NULL team runs them here in order. Not re-entrant: the work must not use the same team. */
 void team_run(Team *team, int64_t n, TeamWork work, void *context);
+/* attempt(context, team); while it ends in CODE_MEMORY, again from its beginning with half as many threads, down to the caller
+ * alone (NULL): fewer samples in work hold less memory. An attempt that fails must leave nothing behind. */
+MUST_USE Status team_try(Team *team, Status (*attempt)(void *context, Team *team), void *context);
 
 /* ---- files.c, atomic.c ------------------------------------------------------------------------------------------- */
 

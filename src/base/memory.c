@@ -17,6 +17,7 @@
 #define PIECE_MAX ((size_t)1 << (sizeof(size_t) > 4 ? 40 : 30))
 
 static _Atomic size_t limit_bytes, used_bytes;
+static _Thread_local uint64_t refusals;
 static void (*exhausted_handler)(void);
 
 static _Noreturn void memory_exhausted(void)
@@ -72,8 +73,14 @@ size_t memory_in_use(void)
     return atomic_load(&used_bytes);
 }
 
+uint64_t memory_refusals(void)
+{
+    return refusals;
+}
+
 Status memory_alloc(size_t bytes, void **ret)
 {
+    refusals++; /* until it is granted */
     if (bytes > PIECE_MAX)
         return status_new(CODE_MEMORY, "a buffer of %.1f MiB is beyond what one buffer may hold", mebibytes(bytes));
     if (!account_take(bytes)) {
@@ -87,6 +94,7 @@ Status memory_alloc(size_t bytes, void **ret)
         return status_new(CODE_MEMORY, "out of memory: %.1f MiB more needed, %.1f MiB in use", mebibytes(bytes),
                           mebibytes(memory_in_use()));
     }
+    refusals--;
     memcpy(piece, &bytes, sizeof bytes);
     poison_bytes(piece, HEADER);
     *ret = (char *)piece + HEADER;

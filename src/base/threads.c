@@ -157,3 +157,17 @@ void team_run(Team *team, int64_t n, TeamWork work, void *context)
     pthread_mutex_unlock(&team->lock);
     atomic_store(&team->running, false);
 }
+
+Status team_try(Team *team, Status (*attempt)(void *context, Team *team), void *context)
+{
+    int size = team == NULL ? 1 : team->size;
+    Status status = attempt(context, team);
+    while (status_code(status) == CODE_MEMORY && size > 1) {
+        status_free(status);
+        size /= 2;
+        Team *smaller = size > 1 ? team_new(size) : NULL;
+        status = attempt(context, smaller);
+        team_free(smaller);
+    }
+    return status;
+}

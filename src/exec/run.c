@@ -364,8 +364,13 @@ static Status run_step(Runner *runner, Step *step)
     call.ctx.out = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Tensor));
     Status status = gather_inputs(runner, &call, in);
     double begin = runner->profiler == NULL ? 0.0 : clock_seconds();
+    uint64_t refusals = memory_refusals();
     if (status == NULL)
         status = op_eval(&call.ctx);
+    /* An implementation that was refused memory declines, and the next one rounds in another way: the limit may stop a run, but
+     * not change what it gives. */
+    if (status == NULL && memory_refusals() != refusals)
+        status = node_error(node, CODE_MEMORY, "the memory limit leaves no room to run it; raise --max-memory");
     for (int i = 0; call.shown && i < node->n_out; i++)
         call.ctx.out[i] = layout_hide(&call.ctx.out[i]);
     if (status == NULL)

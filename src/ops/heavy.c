@@ -115,8 +115,12 @@ void *heavy_prepare(EvalCtx *ctx, const void *key, size_t key_bytes, bool consta
     memcpy(full + key_bytes, &threads, sizeof threads);
     slot = eval_cache_get(ctx, full, full_bytes);
     if (slot == NULL) {
+        uint64_t refusals = memory_refusals();
+        void *object = make(context);
+        if (object == NULL && memory_refusals() != refusals)
+            return NULL; /* not for want of an implementation: whoever has more room tries again */
         slot = xcalloc(1, sizeof *slot);
-        slot->object = make(context);
+        slot->object = object;
         slot->release = release;
         slot = eval_cache_put(ctx, full, full_bytes, slot, slot_release);
     }

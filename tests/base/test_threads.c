@@ -90,6 +90,38 @@ TEST(team_waits_for_its_helpers)
     team_free(team);
 }
 
+typedef struct Trial {
+    int sizes[8], n, enough; /* teams that were tried; how many threads there is memory for */
+    Code code;
+} Trial;
+
+static Status try_team(void *context, Team *team)
+{
+    Trial *trial = context;
+    trial->sizes[trial->n++] = team_size(team);
+    return team_size(team) > trial->enough ? status_new(trial->code, "too many") : NULL;
+}
+
+TEST(team_shrinks_until_the_memory_is_enough)
+{
+    Team *team = team_new(9);
+    Trial three = {.enough = 3, .code = CODE_MEMORY}, none = {.enough = 0, .code = CODE_MEMORY},
+          other = {.enough = 0, .code = CODE_DATA}, all = {.enough = 9, .code = CODE_MEMORY};
+    CHECK_OK(team_try(team, try_team, &three)); /* 9, 4, 2 */
+    CHECK_INT(three.n, 3);
+    CHECK_INT(three.sizes[2], 2);
+    CHECK_FAILS(team_try(team, try_team, &none), CODE_MEMORY, "too many"); /* 9, 4, 2, 1 */
+    CHECK_INT(none.n, 4);
+    CHECK_INT(none.sizes[3], 1);
+    CHECK_FAILS(team_try(team, try_team, &other), CODE_DATA, "too many");
+    CHECK_INT(other.n, 1);
+    CHECK_OK(team_try(team, try_team, &all));
+    CHECK_INT(all.n, 1);
+    CHECK_FAILS(team_try(NULL, try_team, &none), CODE_MEMORY, "too many");
+    CHECK_INT(none.n, 5);
+    team_free(team);
+}
+
 static void note_item(void *context, int64_t item, int worker)
 {
     int64_t *last = context;

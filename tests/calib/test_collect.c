@@ -162,6 +162,39 @@ TEST(collect_names_what_it_skips_in_file_order)
     tear_down(&setup);
 }
 
+/* Files that go away, are cut short or emptied between the listing of the folder and their turn. */
+TEST(collect_skips_files_that_vanish_while_running)
+{
+    put_samples("collect-gone", 6);
+    Setup setup;
+    CollectResult result;
+    if (set_up(in_folder("collect-gone", ""), &setup)) {
+        CHECK_INT(remove(in_folder("collect-gone", "001.npy")), 0);
+        write_file(in_folder("collect-gone", "003.npy"), "\x93NUMPY\1\0", 8);
+        write_file(in_folder("collect-gone", "004.npy"), "", 0);
+        if (CHECK_OK(collect_ranges(setup.plan, setup.dataset, (RangeRule){RANGE_MINMAX, 0}, NULL, NULL, &result))) {
+            CHECK_INT(result.sights.samples, 3);
+            CHECK_INT(result.sights.n_skipped, 3);
+            if (result.sights.n_skipped == 3) {
+                CHECK_TEXT(path_base(result.sights.skipped[0].file), "001.npy");
+                CHECK(strstr(result.sights.skipped[0].reason, "no such file") != NULL);
+                CHECK_TEXT(path_base(result.sights.skipped[1].file), "003.npy");
+                CHECK_TEXT(result.sights.skipped[2].reason, "the file is empty");
+            }
+            CHECK(ranges_get(result.ranges, "x")->low == -36.0f / 64); /* of sample 5 */
+            collect_release(&result);
+        }
+        for (int i = 0; i < 6; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "%03d.npy", i);
+            remove(in_folder("collect-gone", name));
+        }
+        CHECK_FAILS(collect_ranges(setup.plan, setup.dataset, (RangeRule){RANGE_MINMAX, 0}, NULL, NULL, &result), CODE_DATA,
+                    "none of the 6 samples can be used");
+    }
+    tear_down(&setup);
+}
+
 TEST(collect_of_nothing_readable_fails_with_the_first_reason)
 {
     write_file(in_folder("collect-none", "a.npy"), "", 0);

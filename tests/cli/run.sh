@@ -302,6 +302,31 @@ fi
 rm -f o.onnx
 holds "not asked for" "$quantize" simplify small/overflow.onnx -o overflow.onnx --no-proof
 
+# Within little memory, fewer samples at a time, and the same table; within less, an error that says what to do.
+"$quantize" calibrate "$glyphs" --calib "$demo/calib" -o free.json -q >out
+tight=0 impossible=0
+for limit in 1M 2M 3M 4M 5M 6M 8M 10M 12M 16M; do
+    "$quantize" calibrate "$glyphs" --calib "$demo/calib" -o tight.json --threads 9 --max-memory $limit -q >out 2>notes
+    case $? in
+    0) tight=$((tight + 1)) && holds "calibrate within $limit gives the same" cmp tight.json free.json ;;
+    6) impossible=$((impossible + 1)) && holds "$limit are too little, and the cure" grep -q "raise --max-memory" notes ;;
+    *) bad "calibrate within $limit" ;;
+    esac
+done
+holds "some limits suffice, others do not" test "$tight" -gt 2 -a "$impossible" -gt 0
+holds "the main job within 16 MB" "$quantize" "$glyphs" --calib "$demo/calib" --effort fast --threads 9 --max-memory 16M -o tight.onnx -q
+holds "without a limit" "$quantize" "$glyphs" --calib "$demo/calib" --effort fast -o free.onnx -q
+holds "the same model" cmp tight.onnx free.onnx
+
+# The bar is for terminals.
+"$quantize" calibrate "$glyphs" --calib "$demo/calib" -o bar.json 2>notes >out
+holds "one line elsewhere" grep -q "^calibrating: [0-9]* samples in" notes
+holds "and no bar" sh -c "! grep -q '\[[#-]' notes && ! tr '\r\033' '@@' <notes | grep -q @"
+if command -v script >/dev/null; then
+    script -qec "'$quantize' calibrate '$glyphs' --calib '$demo/calib' -o bar.json" bar.txt >/dev/null 2>&1 </dev/null
+    holds "a bar on a terminal" grep -q '\[#*-*\] [0-9]*/[0-9]*  [0-9.]*/s  [0-9]* s left' bar.txt
+fi
+
 # ---- not a model -----------------------------------------------------------------------------------------------------------
 
 : >empty.onnx

@@ -37,10 +37,11 @@ function reason(result) {
         return result.reason;
     const all = result.macs.integer + result.macs.float, groups = new Map();
     for (const node of result.leftFloat) {
-        const key = `${node.op}: ${node.reason}`;
+        const key = `${node.op}: ${node.reason.replace(/: about .*/, '')}`; // without the figures of each
         groups.set(key, (groups.get(key) || 0) + node.macs);
     }
-    const named = [...groups].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([text]) => text);
+    const named = [...groups].sort((a, b) => b[1] - a[1]).slice(0, 2).filter(([, macs]) => macs > 0)
+        .map(([text, macs]) => `${text} (${(100 * macs / all).toFixed(0)} %)`);
     return named.length > 0 ? named.join('; ')
         : result.macs.left.slice(0, 2).map((node) => `${node.op} ${(100 * node.macs / all).toFixed(0)} %`).join(', ');
 }

@@ -12,7 +12,7 @@
 #include "passes/quantize.h"
 #include "src/ops/ops.h"
 
-#include <string.h>
+#include <math.h>
 
 static const double fixed_us = 0.35;     /* of any node */
 static const double quantize_ns = 0.05;  /* a QuantizeLinear */
@@ -55,7 +55,11 @@ static Rate conv_rate(const Node *node)
         return (Rate){groups < 16.0 ? 42.0 : 70.0, 56.0 * groups / (groups + 40.0)};
     if (groups > 1.0)
         return (Rate){128.0 * channels / (channels + 25.0), 270.0 * channels / (channels + 40.0)};
-    return (Rate){channels < 16.0 ? 60.0 : 135.0, channels < 16.0 ? 40.0 : 560.0 * channels / (channels + 25.0)};
+    if (channels < 16.0) { /* the first of a net: its kernel's area helps */
+        double products = weight == NULL ? 64.0 : (double)(weight->count / weight->dims[0]);
+        return (Rate){100.0 * products / (products + 20.0), fmin(1.2 * products, 450.0)};
+    }
+    return (Rate){135.0, 560.0 * channels / (channels + 25.0)};
 }
 
 static Rate product_rate(const Node *node, double rows)

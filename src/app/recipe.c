@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define CHANNEL_SAMPLES 16 /* greatest magnitudes need few */
+#define LEAST_GAIN 0.1     /* of the noise: less may be chance */
 #define STRENGTH 0.5       /* of equalization; Nagel et al. 2019 and Xiao et al. 2022 both take half */
 
 /* More samples where the model is small: figures of a few are chance, and they cost little there. */
@@ -118,7 +119,7 @@ Status recipe_equalize(Search *search, const Dataset *few, Model **ret, const ch
                 TRY(quick_noise(search, few, "channels as they are", &before));
             search->model = clone;
             TRY(quick_noise(search, few, kinds[i].name, &noise));
-            keep = noise < 0.97 * before;
+            keep = noise < (1.0 - LEAST_GAIN) * before;
             search->model = plain;
         }
         if (!keep) {

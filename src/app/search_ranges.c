@@ -29,7 +29,7 @@ static const struct {
 enum { N_METHODS = COUNT_OF(methods), PIECES = 8, RIVALS = 2 };
 
 /* A piece takes another method when the noise falls by this much, and on most samples: less may be chance. */
-static const double least_gain = 0.03;
+static const double least_gain = 0.1;
 
 typedef struct Choice {
     const Sights *sights;
@@ -44,11 +44,17 @@ static void copy_ranges(const Choice *choice, int method, size_t from, size_t to
         ranges_put(into, ranges_get(choice->tables[method], choice->sights->rows[i].name));
 }
 
+/* The first method is the default: others must be better by more than chance. */
+static double handicapped(const Choice *choice, int method)
+{
+    return method == 0 ? choice->noise[0] * (1.0 - least_gain) : choice->noise[method];
+}
+
 static void sort_methods(Choice *choice)
 {
     for (int m = 0; m < N_METHODS; m++) {
         int at = m;
-        for (; at > 0 && choice->noise[choice->order[at - 1]] > choice->noise[m]; at--)
+        for (; at > 0 && handicapped(choice, choice->order[at - 1]) > handicapped(choice, m); at--)
             choice->order[at] = choice->order[at - 1];
         choice->order[at] = m;
     }

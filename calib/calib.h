@@ -72,11 +72,16 @@ typedef struct Preprocess {
 
 typedef struct Preset {
     const char *name, *summary;
-    Preprocess preprocess;
+    Preprocess preprocess; /* of pictures */
+    int sample_rate;       /* of recordings: more than 0, and what follows counts in place of preprocess */
+    double window;         /* seconds; 0 = from the model or the whole recording */
+    const char *features;  /* as --features takes them */
 } Preset;
 
 Preprocess preprocess_default(void);                 /* stretch, bilinear, scale 1/255, mean 0, std 1 */
 const Preset *preset_find(const char *name);
+/* Sets what the preset is about, pictures or recordings; the other stays. CODE_USAGE with the nearest name. */
+MUST_USE Status preset_apply(const char *name, Preprocess *p);
 size_t preset_count(void);
 const Preset *preset_at(size_t i);
 const char *const *preset_names(void); /* ended by NULL */

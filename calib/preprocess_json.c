@@ -170,16 +170,7 @@ static Status read_preset(const cJSON *item, Preprocess *p)
 {
     if (!cJSON_IsString(item))
         return wrong(item, "the name of a preset");
-    const Preset *preset = preset_find(item->valuestring);
-    if (preset != NULL) {
-        AudioOptions audio = p->audio; /* presets are of pictures */
-        *p = preset->preprocess;
-        p->audio = audio;
-        return NULL;
-    }
-    const char *near = text_nearest(item->valuestring, preset_names());
-    return status_new(CODE_USAGE, "unknown preset '%s'%s%s%s", item->valuestring,
-                      near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+    return preset_apply(item->valuestring, p);
 }
 
 /* ---- recordings -------------------------------------------------------------------------------------------------- */

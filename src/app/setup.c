@@ -133,16 +133,8 @@ Status setup_preprocess(const Options *options, const Model *model, Arena *arena
         source = "the model's metadata";
     }
     if (options->preset != NULL) {
-        const Preset *preset = preset_find(options->preset);
-        const char *nearest = preset == NULL ? text_nearest(options->preset, preset_names()) : NULL;
-        if (preset == NULL)
-            return status_new(CODE_USAGE, "unknown preset '%s'%s%s%s; --list-presets shows them", options->preset,
-                              nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
-                              nearest == NULL ? "" : "'?");
-        AudioOptions audio = p.audio; /* presets are of pictures */
-        p = preset->preprocess;
-        p.audio = audio;
-        source = arena_printf(arena, "preset '%s'", preset->name);
+        TRY(preset_apply(options->preset, &p));
+        source = arena_printf(arena, "preset '%s'", options->preset);
     }
     if (options->preprocess != NULL) {
         TRY(apply_file(options->preprocess, &p));

@@ -131,6 +131,13 @@ TEST(every_preset_gives_its_numbers)
             CHECK_NEAR(plan.table[c].floats[255], cases[i].white[c], 1e-4);
     }
     CHECK(preset_find("nothing") == NULL);
+    Preprocess p = preprocess_default();
+    CHECK_FAILS(preset_apply("imagenett", &p), CODE_USAGE, "did you mean 'imagenet'");
+    CHECK_OK(preset_apply("imagenet", &p));
+    CHECK_OK(preset_apply("whisper", &p)); /* recordings leave pictures alone, and the other way round */
+    CHECK(p.resize == RESIZE_CROP && p.audio.sample_rate == 16000 && p.audio.n_mels == 80);
+    CHECK_OK(preset_apply("yolo", &p));
+    CHECK(p.resize == RESIZE_PAD && p.audio.n_mels == 80);
     for (size_t i = 0; i < preset_count(); i++)
         CHECK_TEXT(preset_names()[i], preset_at(i)->name);
     CHECK(preset_names()[preset_count()] == NULL);

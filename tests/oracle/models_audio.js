@@ -6,6 +6,8 @@ const DEMO_AUDIO = {
     samples: 3, calibrate: 0, eval: 'eval', labels: 'eval_labels.txt', points: 1.5, ortPoints: 0.4,
 };
 
+// Small ones would be faster in floats: their integer forms are what is compared.
+const INTEGERS = ['--placement', 'all'];
 const SPEECH = 'data/speech_commands', SOUNDSCAPE = 'data/soundscape/soundscape10min.ogg';
 const LOG_MEL = ['--window', '1', '--sample-rate', '16000', '--features', 'logmel:n_fft=512,win_length=400,' +
     'hop_length=160,n_mels=64,fmin=20,fmax=7600,htk=1,norm=none,offset=1e-6,mean=-6.737,std=4.83'];
@@ -22,28 +24,27 @@ const silero = (name, file) => ({
 const AUDIO = [
     ...['kws_cnn_bn', 'kws_lstm'].map((name) => ({
         name: `audio ${name}`, file: `models/audio/${name}.onnx`, calib: SPEECH, options: LOG_MEL,
-        samples: 3, calibrate: 100, eval: SPEECH, labels: `${SPEECH}/labels.txt`, points: 1.0, ortPoints: 0.4,
+        samples: 3, calibrate: 100, job: INTEGERS, eval: SPEECH, labels: `${SPEECH}/labels.txt`, points: 1.0, ortPoints: 0.4,
     })),
     {
         name: 'audio mlperftiny_kws_dscnn', file: 'models/audio/mlperftiny_kws_dscnn.onnx', calib: SPEECH,
-        options: ['--sample-rate', '16000', '--window', '1', '--features', 'mfcc:n_fft=480,hop_length=320,n_mels=40,' +
-            'n_mfcc=10,fmin=20,fmax=4000,center=0,htk=1,norm=none,log=ln'],
-        samples: 3, calibrate: 100,
+        options: ['--preset', 'kws'],
+        samples: 3, calibrate: 100, job: INTEGERS,
     },
     {
         name: 'audio dnsmos', file: 'models/audio/dnsmos_sig_bak_ovr.onnx', calib: 'data/soundscape/blanket_boat.ogg',
-        options: ['--sample-rate', '16000', '--hop', '4'], samples: 1, calibrate: 2,
+        options: ['--sample-rate', '16000', '--hop', '4'], samples: 1, calibrate: 2, job: INTEGERS,
     },
     {
         name: 'audio dtln_1', file: 'models/audio/dtln_1.onnx', calib: SPEECH, state: true,
         options: ['--sample-rate', '16000', '--hop', '0.008', '--features',
             'stft:n_fft=512,hop_length=128,power=1,center=0,window=boxcar', '--state', 'input_3=tf_op_layer_stack_2'],
-        samples: 60, calibrate: 400,
+        samples: 60, calibrate: 400, job: INTEGERS,
     },
     {
         name: 'audio dtln_2', file: 'models/audio/dtln_2.onnx', calib: SPEECH, state: true,
         options: ['--sample-rate', '16000', '--hop', '0.008', '--state', 'input_5=tf_op_layer_stack_5'],
-        samples: 60, calibrate: 400,
+        samples: 60, calibrate: 400, job: INTEGERS,
     },
     silero('silero_vad_v5', 'silero_vad_v5.onnx'),
     silero('silero_vad_v6', 'silero_vad_v6_op18_ifless.onnx'),
@@ -55,16 +56,16 @@ const AUDIO = [
         name: 'audio openwakeword_embedding', file: 'models/audio/openwakeword_embedding_model.onnx', calib: SPEECH,
         options: ['--sample-rate', '16000', '--features', 'logmel:n_fft=512,win_length=400,hop_length=160,n_mels=32,' +
             'fmin=60,fmax=3800,center=0,log=db,scale=32768,mean=-20,std=10'],
-        samples: 3, calibrate: 50,
+        samples: 3, calibrate: 50, job: INTEGERS,
     },
     {
         name: 'audio basic_pitch', file: 'models/audio/basic_pitch_nmp.onnx', calib: 'data/soundscape/blanket_boat.ogg',
-        options: ['--sample-rate', '22050'], samples: 1, calibrate: 3,
+        options: ['--sample-rate', '22050'], samples: 1, calibrate: 3, job: INTEGERS,
     },
     ...[['mel_conv_classifier', 5, 6, 15], ['rawaudio_conv1d', 5, 6, 10], ['mel_stft_classifier', 1, 20, 15]].map(
         ([name, window, calibrate, margin]) => ({
             name: `audio ${name}`, file: `models/architectures/${name}.onnx.gz`, calib: SOUNDSCAPE,
-            options: ['--sample-rate', '16000', '--window', window], samples: 1, calibrate, margin,
+            options: ['--sample-rate', '16000', '--window', window], samples: 1, calibrate, margin, job: INTEGERS,
         })),
 ];
 

@@ -11,13 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The part of a sample's path below the folder that was given. */
+/* The part of a sample's path below the folder that was given, or below that of the list. */
 static const char *sample_name(const char *folder, const char *file)
 {
-    size_t length = folder == NULL ? 0 : strlen(folder);
-    if (length == 0 || strncmp(file, folder, length) != 0 || file[length] == '\0')
+    if (folder == NULL)
         return path_base(file);
-    return file + length + strspn(file + length, "/");
+    size_t length = strlen(folder);
+    if (strncmp(file, folder, length) == 0 && file[length] != '\0')
+        return file + length + strspn(file + length, "/");
+    length = (size_t)(path_base(folder) - folder); /* a list: its paths begin with its folder, or are absolute */
+    return strncmp(file, folder, length) == 0 ? file + length : file;
 }
 
 static void print_top(const char *sample, const Tensor *output, int64_t k)

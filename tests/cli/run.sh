@@ -72,6 +72,9 @@ holds "inspect" "$quantize" inspect "$glyphs"
 holds "explain" sh -c "'$quantize' explain a.onnx | grep -q '^in integers: .* 100.0 %'"
 holds "simplify" "$quantize" simplify "$glyphs" -o s.onnx
 holds "dry run writes nothing" sh -c "'$quantize' '$glyphs' --calib '$demo/calib' -o dry.onnx --dry-run --samples 4 && ! test -e dry.onnx"
+mkdir -p twice/a twice/b && cp "$demo/eval/000.jpg" twice/a/1.jpg && cp "$demo/eval/001.png" twice/b/1.jpg
+printf 'a/1.jpg 0\nb/1.jpg 1\n' >twice/list.txt
+holds "files of one name in a list are two samples" sh -c "'$quantize' run '$glyphs' --input twice/list.txt -o two -q && test \"\$(ls two | wc -l)\" = 2"
 holds "list of passes" sh -c "'$quantize' --list-passes | grep -q fold_constants"
 holds "list of presets" sh -c "'$quantize' --list-presets | grep -q imagenet"
 holds "help" "$quantize" --help

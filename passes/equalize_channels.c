@@ -13,6 +13,7 @@
  */
 #include "passes/affine.h"
 #include "passes/pass.h"
+#include "passes/weight_channels.h"
 #include "src/ops/ops.h"
 
 #include <math.h>
@@ -20,6 +21,7 @@
 
 #define SPREAD 256.0 /* greatest ratio of two factors: a channel that is all but dead needs no more */
 #define MAX_READERS 8
+#define ROUNDS 6      /* where weights have one scale */
 
 /* A value between a producer and readers that take the factors. */
 typedef struct Link {
@@ -34,32 +36,6 @@ typedef struct Link {
 static bool is_convolution(const Node *node)
 {
     return node_is(node, "Conv") || node_is(node, "ConvTranspose");
-}
-
-/* Input channel that element i of the weight multiplies. */
-static int64_t channel_of(const Node *node, const Tensor *weight, int64_t i)
-{
-    if (node_is(node, "ConvTranspose"))
-        return i / (weight->count / weight->dims[0]);
-    if (node_is(node, "Conv")) {
-        int64_t groups = node_int(node, "group", 1), inner = weight->count / weight->dims[0], own = weight->dims[1];
-        int64_t out = i / inner, in = i % inner / (inner / own);
-        return out / (weight->dims[0] / groups) * own + in;
-    }
-    int64_t columns = weight->dims[weight->rank - 1];
-    if (node_is(node, "Gemm") && node_int(node, "transB", 0) != 0)
-        return i % columns;
-    return i / columns % weight->dims[weight->rank - 2];
-}
-
-static int64_t channels_read(const Node *node, const Tensor *weight)
-{
-    if (node_is(node, "ConvTranspose"))
-        return weight->dims[0];
-    if (node_is(node, "Conv"))
-        return weight->dims[1] * node_int(node, "group", 1);
-    bool turned = node_is(node, "Gemm") && node_int(node, "transB", 0) != 0;
-    return weight->dims[weight->rank - (turned ? 1 : 2)];
 }
 
 static bool is_depthwise(const Node *node)
@@ -79,7 +55,7 @@ static bool takes_factors(const Use *use, const Link *link)
         return false;
     if (node_is(node, "Gemm") && (node_int(node, "transA", 0) != 0 || weight->rank != 2))
         return false;
-    return channels_read(node, weight) == link->channels;
+    return weight_input_channels(node, weight) == link->channels;
 }
 
 static Status scale_reader(Node *node, const double *factors)
@@ -88,7 +64,7 @@ static Status scale_reader(Node *node, const double *factors)
     Tensor *to = NULL;
     TRY(tensor_new(node->graph->model->arena, DT_FLOAT, from->rank, from->dims, &to));
     for (int64_t i = 0; i < from->count; i++)
-        ((float *)to->data)[i] = (float)((double)((const float *)from->data)[i] * factors[channel_of(node, from, i)]);
+        ((float *)to->data)[i] = (float)((double)((const float *)from->data)[i] * factors[weight_input_channel(node, from, i)]);
     pass_replace_constant(node, 1, to);
     return NULL;
 }
@@ -173,16 +149,16 @@ static void reader_maxima(const Link *link, double *ret)
         for (int64_t i = 0; i < weight->count; i++)
             greatest = fmax(greatest, fabs((double)w[i]));
         for (int64_t i = 0; greatest > 0.0 && i < weight->count; i++) {
-            double *channel = &ret[channel_of(node, weight, i)];
+            double *channel = &ret[weight_input_channel(node, weight, i)];
             *channel = fmax(*channel, fabs((double)w[i]) / greatest);
         }
     }
 }
 
 /* s (C,), scaled so that the range of the whole value stays what it was. False when there is nothing to gain. */
-static bool choose_factors(const Link *link, const Channels *seen, double strength, Arena *scratch, double *ret)
+static bool choose_factors(const Link *link, const Channels *seen, double strength, bool per_channel, Arena *scratch, double *ret)
 {
-    bool depthwise = true;
+    bool depthwise = per_channel;
     double *weights = arena_array(scratch, (size_t)link->channels, sizeof weights[0]);
     for (size_t u = 0; u < link->value->n_uses; u++)
         depthwise = depthwise && is_depthwise(link->value->uses[u].node);
@@ -202,7 +178,7 @@ static bool choose_factors(const Link *link, const Channels *seen, double streng
     }
     bool any = false;
     for (int64_t c = 0; c < link->channels; c++) {
-        ret[c] *= after / before;
+        ret[c] = seen->max_abs[c] > 0.0f ? ret[c] * after / before : 1.0; /* a dead one stays as it is */
         any = any || fabs(ret[c] - 1.0) > 0.1;
     }
     return any;
@@ -234,16 +210,24 @@ static Status scale_producer(PassContext *context, const Link *link, const doubl
     return affine_fold(link->producer, scale, shift);
 }
 
-static Status equalize(PassContext *context, const Link *link)
+/* A target with one scale for a whole weight. */
+static bool is_per_channel(const PassContext *context)
 {
-    const Channels *seen = channels_get(context->channels, link->value->name);
+    return context->target == NULL || context->target->per_channel;
+}
+
+static Status equalize(PassContext *context, const Link *link, ChannelTable *channels)
+{
+    Channels *seen = channels_get(channels, link->value->name);
     double *factors = arena_array(context->scratch, (size_t)link->channels, sizeof factors[0]);
     if (seen == NULL || seen->n != link->channels || seen->elements == 0 ||
-        !choose_factors(link, seen, context->strength, context->scratch, factors))
+        !choose_factors(link, seen, context->strength, is_per_channel(context), context->scratch, factors))
         return NULL;
     TRY(scale_producer(context, link, factors));
     for (size_t i = 0; i < link->value->n_uses; i++)
         TRY(scale_reader(link->value->uses[i].node, factors));
+    for (int64_t c = 0; c < seen->n; c++)
+        seen->max_abs[c] = (float)((double)seen->max_abs[c] / factors[c]);
     ++*context->changes;
     return NULL;
 }
@@ -256,13 +240,34 @@ void equalize_list(const Model *model, unsigned kinds, ChannelTable *table)
             (void)channels_put(table, link.value->name, link.axis, link.channels);
 }
 
+/* What was seen, to be carried along: a value behind the factors has other channels. */
+static ChannelTable *copy_channels(const Model *model, const ChannelTable *from)
+{
+    ChannelTable *table = channels_new();
+    Link link;
+    for (Node *node = model->graph->first; node != NULL; node = node->next) {
+        const Channels *seen = find_link(node, &link) ? channels_get(from, link.value->name) : NULL;
+        if (seen == NULL)
+            continue;
+        Channels *row = channels_put(table, link.value->name, seen->axis, seen->n);
+        memcpy(row->max_abs, seen->max_abs, (size_t)seen->n * sizeof row->max_abs[0]);
+        row->elements = seen->elements;
+    }
+    return table;
+}
+
+/* A weight with one scale wants its output channels alike too, which the link behind it gives: more than one round. */
 static Status run(PassContext *context)
 {
+    ChannelTable *channels = copy_channels(context->model, context->channels);
+    Status status = NULL;
     Link link;
-    for (Node *node = context->model->graph->first; node != NULL; node = node->next)
-        if (find_link(node, &link))
-            TRY(equalize(context, &link));
-    return NULL;
+    for (int round = 0; round < (is_per_channel(context) ? 1 : ROUNDS) && status == NULL; round++)
+        for (Node *node = context->model->graph->first; node != NULL && status == NULL; node = node->next)
+            if (find_link(node, &link))
+                status = equalize(context, &link, channels);
+    channels_free(channels);
+    return status;
 }
 
 const Pass pass_equalize_channels = {

@@ -22,8 +22,8 @@ typedef struct PassContext {
     Arena *scratch;              /* rewound after each pass */
     int64_t *changes;            /* the pass adds one for each rewrite */
     int opset;                   /* of PASS_RAISE: raise to it at least; 0: no wish */
-    /* of PASS_EQUALIZE: */
-    const ChannelTable *channels; /* of the values that equalize_list() asks for */
+    /* of PASS_EQUALIZE, and channels of PASS_QUANTIZE: */
+    const ChannelTable *channels; /* of the values that equalize_list() or quantize_bias_list() asks for; NULL: none were seen */
     double strength;             /* 0..1: how much of its spread a value gives to the weights that read it */
     int64_t fold_limit;          /* of fold_constants: as below */
     /* of PASS_TARGET and PASS_QUANTIZE: target; of PASS_QUANTIZE: the others */
@@ -61,7 +61,7 @@ typedef struct PassOptions {
     void (*print)(void *context, const Pass *pass, const Model *model);
     void *print_context;
     int opset;                   /* raise the model to it at least; 0: to what is needed */
-    const ChannelTable *channels; /* of PASS_EQUALIZE, as in PassContext */
+    const ChannelTable *channels; /* of PASS_EQUALIZE and PASS_QUANTIZE, as in PassContext */
     double strength;
     int64_t fold_limit;          /* bytes by which a folded constant may be larger than what goes: 0 FOLD_LIMIT, -1 none */
 } PassOptions;

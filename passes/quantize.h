@@ -60,9 +60,18 @@ bool quant_reads(const QuantRule *rule, int i); /* input i is data that is quant
 /* By value id, in arena. */
 const WatchLevel *quant_watch_levels(const Model *model, const Target *target, Arena *arena);
 
+struct PassContext;
+
+/* ---- quantize_bias.c ------------------------------------------------------------------------------------------------- */
+
+/* Asks for the channels of every value whose mean a correction needs; PassOptions.channels takes the table to PASS_QUANTIZE. */
+void quantize_bias_list(const Model *model, ChannelTable *table);
+/* The node's float bias (one of its own, new where there was none) makes up for what its weight's rounding adds to the mean of each
+ * output channel. Nothing happens where no channels were seen. */
+MUST_USE Status quantize_correct_bias(struct PassContext *context, Node *node, const Tensor *q, const Tensor *scales, int axis);
+
 /* ---- quantize_groups.c: one scale for all that meet in a Concat ------------------------------------------------------ */
 
-struct PassContext;
 typedef struct ScaleGroups ScaleGroups;
 /* Of the candidates (by node id) that lead (by value id of their output) to a weighted op; lives in scratch. */
 ScaleGroups *scale_groups_new(struct PassContext *context, const bool *candidate, const bool *leads);

@@ -93,8 +93,9 @@ static Status quantize_weighted(PassContext *context, Node *node)
     TRY(tensor_new(context->model->arena, DT_INT8, scales->rank, scales->dims, &zero));
     if (zero->bytes > 0)
         memset(zero->data, 0, zero->bytes);
+    TRY(quantize_correct_bias(context, node, q, scales, axis));
     TRY(put_behind_dequantize(node, rule->weight, q, scales, zero, axis));
-    if (bias != NULL)
+    if (!target->float_bias && rule->bias >= 0 && node_in(node, rule->bias) != NULL)
         TRY(quantize_bias(node, rule->bias, x_scale, scales));
     return NULL;
 }

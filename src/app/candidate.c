@@ -14,6 +14,7 @@ Status candidate_build(const Options *options, const Model *model, const Target 
     plan->kept_float = recipe->kept_float;
     plan->ignore_costs = recipe->ignore_costs || (options->placement != NULL && strcmp(options->placement, "all") == 0);
     Status status = setup_passes(options, clone->arena, &passes);
+    passes.channels = recipe->means;
     if (status == NULL)
         status = passes_run(clone, PASS_QUANTIZE, &passes, recipe->ranges, target, plan, records == NULL ? own : records);
     if (status != NULL) {

@@ -255,7 +255,8 @@ static bool may_search(const Options *options)
 
 static Status begin_search(Pipeline *p, Plan **plan)
 {
-    TRY(judge_new(*plan, p->calibration, recipe_judges(p->search.macs), &p->search.judge));
+    if (may_search(p->job.options))
+        TRY(judge_new(*plan, p->calibration, recipe_judges(p->search.macs), &p->search.judge));
     if (keeps_graph(p->job.options))
         return NULL;
     TRY(equalize(p, *plan));
@@ -283,13 +284,15 @@ static Status calibrate(Pipeline *p)
     p->search = new_search(p);
     p->job.search = &p->search;
     bool searching = may_search(p->job.options);
-    if (status == NULL && searching)
+    if (status == NULL)
         status = begin_search(p, &plan);
     if (status == NULL)
         status = name_model(p, collect(p, plan));
     plan_free(plan);
     if (status == NULL && searching)
         status = end_search(p);
+    if (status == NULL)
+        status = recipe_bias(&p->search, p->calibration, p->job.calibration.ranges, p->kept_float);
     return status == NULL ? write_ranges(p) : status;
 }
 
@@ -490,6 +493,7 @@ static void release(Pipeline *p)
     model_free(p->model);
     model_free(p->plain);
     judge_free(p->search.judge);
+    channels_free(p->search.means);
     free(p->search.trials);
     free(p->kept_float);
     team_free(p->team);

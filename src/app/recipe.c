@@ -50,7 +50,7 @@ static Status quick_noise(Search *search, const Dataset *few, const char *what, 
     if (status != NULL)
         return status;
     RangeTable *ranges = sights_choose(&sights, rule, search->team);
-    Recipe recipe = {ranges, NULL, false};
+    Recipe recipe = {.ranges = ranges};
     status = candidate_noise(search, &recipe, what, ret, NULL);
     ranges_free(ranges);
     sights_release(&sights);
@@ -75,7 +75,7 @@ static Status equalized_clone(Search *search, const Dataset *few, unsigned kinds
     passes.strength = STRENGTH;
     if (status == NULL && channels_count(channels) > 0) {
         Model *clone = model_clone(search->model);
-        status = passes_run(clone, PASS_EQUALIZE, &passes, NULL, NULL, NULL, records);
+        status = passes_run(clone, PASS_EQUALIZE, &passes, NULL, search->target, NULL, records);
         *ret_links = 0;
         for (size_t i = 0; i < pass_count(); i++)
             *ret_links += records[i].changes;

@@ -29,6 +29,7 @@ typedef struct Recipe {
     const RangeTable *ranges;
     const char *const *kept_float;
     bool ignore_costs; /* see QuantPlan */
+    const ChannelTable *means; /* biases are corrected by them; NULL: they are not */
 } Recipe;
 
 typedef struct Trial {
@@ -44,6 +45,7 @@ typedef struct Search {
     ElementCounts counts;        /* of one sample */
     int64_t macs;
     Judge *judge;
+    ChannelTable *means;         /* that the finished model's biases are corrected by; NULL: they are not */
     Team *team;
     Arena *arena;
     Trial *trials;               /* what was tried, in order */
@@ -93,6 +95,8 @@ bool recipe_measures_nodes(const Search *search);
 /* The model with channels equalized where that lowers the noise (or where options ask for it), or NULL; `few`: some samples.
  * What it is made of must outlive it. ret_how says what was done, in words. */
 MUST_USE Status recipe_equalize(Search *search, const Dataset *few, Model **ret, const char **ret_how);
+/* recipe_bias.c: search->means, where correcting biases lowers the noise or options ask for it. */
+MUST_USE Status recipe_bias(Search *search, const Dataset *dataset, const RangeTable *ranges, const char *const *kept_float);
 /* Replaces *ranges by the best found, and marks in kept_float (by node id, all NULL or given) what must stay float. */
 MUST_USE Status recipe_ranges(Search *search, const Sights *sights, const char **kept_float, RangeTable **ranges);
 

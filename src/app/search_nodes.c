@@ -51,7 +51,7 @@ static Status noise_alone(Search *search, const RangeTable *ranges, const Nodes 
             kept[node->id] = elsewhere;
     for (size_t i = from; i < to; i++)
         kept[nodes->items[i]->id] = NULL;
-    Recipe recipe = {ranges, kept, true};
+    Recipe recipe = {ranges, kept, true, NULL};
     Status status = candidate_noise(search, &recipe, NULL, ret, NULL);
     free(kept);
     return status;

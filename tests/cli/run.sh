@@ -119,6 +119,15 @@ holds "a method of one's own" job --effort fast --method minmax
 holds "gives another model" sh -c '! cmp -s a.onnx fast.onnx'
 holds "effort max measures every node" job --effort max
 holds "worst first" sh -c "sed -n '/\"sensitivity\"/,/]/p' a.json | sed -n 's/.*sqnr_db\":[[:space:]]*\([0-9.]*\).*/\1/p' | sort -n -c"
+holds "biases as they are" job --effort fast --bias-correction off
+cp a.onnx plain.onnx
+holds "biases corrected without a trial" job --effort fast --bias-correction on
+holds "the report says so" grep -q '"biases_corrected":[[:space:]]*true' a.json
+holds "and the model is another" sh -c '! cmp -s a.onnx plain.onnx'
+holds "channels equalized without a trial" job --effort fast --equalize on
+holds "one scale for a weight" job --effort fast --per-tensor
+holds "a target by name" job --effort fast --target tensorrt
+refuses "a target with another type" 2 "must be s8" "$glyphs" --calib "$demo/calib" --target tensorrt --act u8 -o o.onnx
 holds "exclude by type" job --exclude-op Gemm
 holds "leaves nodes float" test "$(floats)" -ge 1
 holds "only a pattern" job --only '*'
@@ -130,7 +139,7 @@ job --min-sqnr 90 >out 2>reason
 holds "a target out of reach is exit 1" test "$?" -eq 1
 holds "with the reason" grep -q "out of reach" reason
 holds "and the best model" test "$(floats)" -ge 1
-rm -f a.onnx a.json fast.onnx
+rm -f a.onnx a.json fast.onnx plain.onnx
 holds "main job again" "$quantize" "$glyphs" --calib "$demo/calib" --eval "$demo/eval" --labels "$labels" -o a.onnx --threads 1
 
 # ---- bench -----------------------------------------------------------------------------------------------------------------

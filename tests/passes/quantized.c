@@ -60,7 +60,7 @@ Tensor quantized_run(const Model *model, const PlanOptions *options, int sample,
     return result;
 }
 
-static Model *build_model(void (*build)(Model *model))
+Model *quantized_build(void (*build)(Model *model))
 {
     Model *model = model_new();
     model->graph = graph_new(model, "g", NULL);
@@ -72,24 +72,53 @@ static Model *build_model(void (*build)(Model *model))
     return model;
 }
 
-Quantized quantized_for(void (*build)(Model *model), const Target *target)
+/* A stage, with the channels that it asks for. */
+static void run_stage(Model *model, PassStage stage, ChannelTable *channels, const RangeTable *ranges, const Target *target, QuantPlan *plan)
 {
-    Quantized f = {build_model(build), build_model(build), ranges_new(), NULL};
-    PassRecord *target_records = xcalloc(pass_count(), sizeof target_records[0]);
-    CHECK_OK(passes_run(f.floats, PASS_TARGET, NULL, NULL, target, NULL, target_records));
-    CHECK_OK(passes_run(f.integers, PASS_TARGET, NULL, NULL, target, NULL, target_records));
-    free(target_records);
+    PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
+    PassOptions options = {.channels = channels, .strength = 0.5};
+    CHECK_OK(passes_run(model, stage, &options, ranges, target, plan, records));
+    free(records);
+}
+
+static void equalize(Quantized *f, const QuantizedHow *how, const Target *target)
+{
+    ChannelTable *channels = channels_new();
+    equalize_list(f->floats, EQUALIZE_WEIGHTS | EQUALIZE_NORMS, channels);
+    how->look(f->floats, channels);
+    run_stage(f->floats, PASS_EQUALIZE, channels, NULL, target, NULL);
+    run_stage(f->integers, PASS_EQUALIZE, channels, NULL, target, NULL);
+    channels_free(channels);
+}
+
+Quantized quantized_how(void (*build)(Model *model), const Target *target, const QuantizedHow *how)
+{
+    Quantized f = {quantized_build(build), quantized_build(build), ranges_new(), NULL};
+    ChannelTable *channels = NULL;
+    run_stage(f.floats, PASS_TARGET, NULL, NULL, target, NULL);
+    run_stage(f.integers, PASS_TARGET, NULL, NULL, target, NULL);
+    if (how != NULL && how->equalize)
+        equalize(&f, how, target);
+    if (how != NULL && how->correct) {
+        channels = channels_new();
+        quantize_bias_list(f.floats, channels);
+        how->look(f.floats, channels);
+    }
     Observer observer = {.value = watch, .context = f.ranges};
     for (int sample = 0; sample < QUANTIZED_SAMPLES; sample++) {
         Tensor output = quantized_run(f.floats, NULL, sample, &observer);
         tensor_release(&output);
     }
-    PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
     f.decisions = quant_plan_new(f.integers);
-    CHECK_OK(passes_run(f.integers, PASS_QUANTIZE, NULL, f.ranges, target, f.decisions, records));
+    run_stage(f.integers, PASS_QUANTIZE, channels, f.ranges, target, f.decisions);
     CHECK_OK(model_verify(f.integers));
-    free(records);
+    channels_free(channels);
     return f;
+}
+
+Quantized quantized_for(void (*build)(Model *model), const Target *target)
+{
+    return quantized_how(build, target, NULL);
 }
 
 void quantized_release(Quantized *f)

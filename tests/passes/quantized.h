@@ -17,7 +17,16 @@ typedef struct Quantized {
     QuantPlan *decisions;
 } Quantized;
 
+/* What is done besides: look() runs the float model and fills the rows of the table. */
+typedef struct QuantizedHow {
+    void (*look)(const Model *model, ChannelTable *table);
+    bool equalize; /* channels between weights, before ranges are taken */
+    bool correct;  /* biases by the means of channels */
+} QuantizedHow;
+
 Quantized quantized_for(void (*build)(Model *model), const Target *target);
+Quantized quantized_how(void (*build)(Model *model), const Target *target, const QuantizedHow *how); /* how may be NULL */
+Model *quantized_build(void (*build)(Model *model)); /* as it is, shapes inferred */
 void quantized_release(Quantized *f);
 /* The first output on one sample, of which those from QUANTIZED_SAMPLES on were not calibrated with; the caller releases it. */
 Tensor quantized_run(const Model *model, const PlanOptions *options, int sample, const Observer *observer);

@@ -253,6 +253,20 @@ static bool can_absorb(const Decider *decider, const Node *node)
     return kind == QUANT_WEIGHTED || kind == QUANT_ELEMENTWISE;
 }
 
+/* Its integers are there, or are made for somebody else anyway. */
+static bool is_ready(const Decider *decider, const Value *value)
+{
+    return value == NULL || value->constant != NULL || decider->plan->values[value->id].quantized;
+}
+
+static bool all_ready(const Decider *decider, const Node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (quant_reads(&node->def->quant, i) && !is_ready(decider, node->in[i]))
+            return false;
+    return true;
+}
+
 static NodeFate choose_fate(Decider *decider, const Node *node)
 {
     NodeDecision *decision = decision_of(decider, node);
@@ -272,6 +286,10 @@ static NodeFate choose_fate(Decider *decider, const Node *node)
     }
     if (decider->target->fuses_residual && node_is(node, "Add") && fused_input(decider, node) < 0) {
         decision->reason = "no weighted op in front of it to fuse it with";
+        return FATE_FLOAT;
+    }
+    if (decider->target->requantizes && node_is(node, "Mul") && !all_ready(decider, node)) { /* as dear as DQ and Q, and GELU stays whole */
+        decision->reason = "one of its factors is float";
         return FATE_FLOAT;
     }
     for (int i = 0; i < node->n_in; i++)
@@ -401,6 +419,28 @@ static void decide_without(Decider *decider, const Graph *graph, const bool *mar
     decide_all(decider, graph);
 }
 
+/* A bias behind a product, in integers, but read by floats alone: it may as well be added in float, where the product needs no Q
+ * (quantize_open_products) and a GELU behind it stays whole. */
+static bool find_trailing_biases(const Decider *decider, const Graph *graph, bool *marks)
+{
+    bool any = false;
+    for (const Node *node = graph->first; node != NULL && decider->target->open_products; node = node->next) {
+        if (!node_is(node, "Add") || quant_fate(decider->plan, node) != FATE_INTEGER)
+            continue;
+        int data = node_constant(node, 0) != NULL ? 1 : 0;
+        const Node *product = node->in[data]->producer;
+        bool trails = node_constant(node, 1 - data) != NULL && product != NULL && node_is(product, "MatMul") &&
+                      quant_fate(decider->plan, product) == FATE_INTEGER && value_only_user(node->in[data]) == node;
+        for (size_t i = 0; i < node->out[0]->n_uses; i++)
+            trails = trails && quant_fate(decider->plan, node->out[0]->uses[i].node) == FATE_FLOAT;
+        if (!trails)
+            continue;
+        decider->plan->nodes[node->id].reason = "what reads it is float";
+        any = marks[node->id] = true;
+    }
+    return any;
+}
+
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 static const char *runs_as(const Decider *decider, const Node *node, NodeFate fate)
@@ -468,6 +508,9 @@ static Status run(PassContext *context)
         decider.candidate[node->id] = can;
     }
     decide_all(&decider, graph);
+    bool *trailing = arena_array(context->scratch, context->model->n_node_ids, sizeof trailing[0]);
+    if (find_trailing_biases(&decider, graph, trailing))
+        decide_without(&decider, graph, trailing);
     bool *costly = arena_array(context->scratch, context->model->n_node_ids, sizeof costly[0]);
     for (int round = 0; context->target->has_costs && round < MAX_ROUNDS &&
                         quantize_find_costly(graph, decider.plan, context->scratch, costly); round++)

@@ -167,6 +167,9 @@ typedef struct Target {
     bool one_concat_scale;       /* what goes into a Concat and what comes out has one scale */
     bool has_costs;              /* passes/quantize_cost.c knows what its kernels cost */
     bool fuses_residual;         /* an Add reads one input as the op in front of it leaves it, and only the other as integers */
+    bool slow_prelu;             /* its PRelu is better written as Max(x, slope x) */
+    bool open_products;          /* a MatMul of integers may give floats: no Q behind it */
+    bool slow_skip_norm;         /* it joins Add and LayerNormalization into something slower */
     const char *const *integer_ops; /* ai.onnx ops that run in integers there, ended by NULL */
     const char *const *activations; /* of a target that does not requantize: what it fuses behind an integer op, likewise */
 } Target;

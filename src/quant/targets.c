@@ -47,6 +47,9 @@ static const Target targets[] = {
         .per_channel = true,
         .requantizes = true,
         .has_costs = true,
+        .open_products = true,
+        .slow_prelu = true,
+        .slow_skip_norm = true,
         .integer_ops = ort_ops,
     },
     {
@@ -55,6 +58,9 @@ static const Target targets[] = {
         .activation = DT_INT8,
         .per_channel = true,
         .requantizes = true,
+        .open_products = true,
+        .slow_prelu = true,
+        .slow_skip_norm = true,
         .integer_ops = ort_ops,
     },
     {

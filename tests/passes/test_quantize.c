@@ -313,3 +313,85 @@ TEST(quantize_leaves_weights_that_are_not_finite)
     CHECK(strstr(f.decisions->nodes[conv->id].reason, "finite") != NULL);
     quantized_release(&f);
 }
+
+/* ---- forms for the target ---------------------------------------------------------------------------------------- */
+
+/* A product, its bias, GELU written out, a product: the first gives floats at once, and the bias is added by Sum. */
+static void feed_forward(Model *m)
+{
+    Value *x = test_input(m, "x", "N,6,16");
+    x = TEST_NODE(m, "MatMul", "p", x, test_floats(m, "w1", "16,24"));
+    x = TEST_NODE(m, "Add", "b", x, test_floats(m, "bias", "24"));
+    Value *e = TEST_NODE(m, "Erf", "e", x);
+    x = TEST_NODE(m, "Mul", "g", x, e);
+    test_output(TEST_NODE(m, "MatMul", "y", x, test_floats(m, "w2", "24,8")));
+}
+
+TEST(a_product_that_floats_read_has_no_quantization_behind_it)
+{
+    Quantized f = quantized_for(feed_forward, target_find("ort-x86"));
+    int quantizers = 0, sums = 0;
+    for (const Node *node = f.integers->graph->first; node != NULL; node = node->next) {
+        quantizers += node_is(node, "QuantizeLinear");
+        sums += node_is(node, "Sum");
+        if (node_is(node, "Sum"))
+            CHECK(node->in[0]->producer != NULL && node_is(node->in[0]->producer, "MatMul"));
+    }
+    CHECK_INT(sums, 1);
+    CHECK_INT(quantizers, 3); /* in front of the products, and behind the last, which is an output of the graph */
+    Tensor expected = quantized_run(f.floats, NULL, QUANTIZED_SAMPLES, NULL), actual = quantized_run(f.integers, NULL, QUANTIZED_SAMPLES, NULL);
+    CHECK(quantized_sqnr_db(&expected, &actual) > 26.0);
+    tensor_release(&expected);
+    tensor_release(&actual);
+    quantized_release(&f);
+}
+
+static void gentle_prelu(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,5,5");
+    test_output(TEST_NODE(m, "PRelu", "y", x, test_floats(m, "slopes", "4,1,1"))); /* in [-1, 1) */
+}
+
+static void steep_prelu(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,5,5");
+    test_output(TEST_NODE(m, "PRelu", "y", x, test_fill(m, "slopes", "4,1,1", 1.5f)));
+}
+
+static void residual_norm(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,8"), *y = TEST_NODE(m, "Add", "r", x, TEST_NODE(m, "Tanh", "t", x));
+    Value *mean = TEST_NODE(m, "ReduceMean", "mean", y);
+    TEST_SET_INTS(mean, "axes", -1);
+    test_output(TEST_NODE(m, "Sub", "y", y, mean));
+}
+
+/* The same numbers to the bit, with `op` in it or not. */
+static void check_target_form(void (*build)(Model *m), const char *op, int expected)
+{
+    Quantized f = quantized_for(build, target_find("ort-x86")); /* floats: formed for the target already */
+    Model *plain = model_new(), *formed = f.floats;
+    plain->ir_version = 8;
+    model_set_opset(plain, "", 13);
+    graph_new(plain, "test", NULL);
+    build(plain);
+    ops_bind(plain);
+    CHECK_OK(ops_infer(plain));
+    int found = 0;
+    for (const Node *node = formed->graph->first; node != NULL; node = node->next)
+        found += node_is(node, op);
+    CHECK_INT(found, expected);
+    Tensor a = quantized_run(plain, NULL, 0, NULL), b = quantized_run(formed, NULL, 0, NULL);
+    CHECK(tensor_equal(&a, &b));
+    tensor_release(&a);
+    tensor_release(&b);
+    model_free(plain);
+    quantized_release(&f);
+}
+
+TEST(forms_the_target_is_quick_at)
+{
+    check_target_form(gentle_prelu, "Max", 1);
+    check_target_form(steep_prelu, "PRelu", 1);
+    check_target_form(residual_norm, "Sum", 1);
+}

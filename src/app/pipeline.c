@@ -90,29 +90,68 @@ static Status load_model(Pipeline *p)
     return facts_read(p->model, p->job.options->model, &p->job.input);
 }
 
-/* The first node that only a quantized model has, in inner graphs too. */
-static void find_quantized(void *context, Graph *graph)
+/* What cannot be quantized, and the first node that shows it. */
+typedef struct Unfit {
+    const Node *node;
+    const char *what;
+} Unfit;
+
+static const char *quantized_form(const Node *node)
 {
-    static const char *const ops[] = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger",
-                                      "ConvInteger",    "QGemm",            "QAttention",            "MatMulNBits"};
-    const Node **found = context;
-    for (const Node *node = graph->first; node != NULL && *found == NULL; node = node->next) {
-        bool quantized = strncmp(node->op_type, "QLinear", 7) == 0;
-        for (size_t i = 0; i < COUNT_OF(ops) && !quantized; i++)
-            quantized = strcmp(node->op_type, ops[i]) == 0;
-        if (quantized)
-            *found = node;
+    static const struct {
+        const char *op_type, *form;
+    } rows[] = {
+        {"QuantizeLinear", "already quantized, with Q/DQ nodes"},
+        {"DequantizeLinear", "already quantized, with Q/DQ nodes"},
+        {"DynamicQuantizeLinear", "already quantized, dynamically"},
+        {"MatMulInteger", "already quantized, dynamically"},
+        {"ConvInteger", "already quantized, dynamically"},
+        {"QGemm", "already quantized, with integer operators"},
+        {"QAttention", "already quantized, with integer operators"},
+        {"MatMulNBits", "already quantized, its weights in blocks"},
+    };
+    if (strncmp(node->op_type, "QLinear", 7) == 0)
+        return "already quantized, with integer operators";
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (strcmp(rows[i].op_type, node->op_type) == 0)
+            return rows[i].form;
+    return NULL;
+}
+
+static const char *weight_problem(const Node *node)
+{
+    if (!op_is_weighted(node))
+        return NULL;
+    for (int i = 0; i < node->n_in; i++) {
+        const Tensor *weight = node_constant(node, i);
+        for (int64_t k = 0; weight != NULL && weight->dtype == DT_FLOAT && k < weight->count; k++)
+            if (!isfinite(((const float *)weight->data)[k]))
+                return "a weight that is NaN or infinite";
+    }
+    return NULL;
+}
+
+/* In inner graphs too. A form of quantization tells more than a weight. */
+static void find_unfit(void *context, Graph *graph)
+{
+    Unfit *unfit = context;
+    for (const Node *node = graph->first; node != NULL && unfit->node == NULL; node = node->next) {
+        unfit->what = quantized_form(node);
+        if (unfit->what == NULL)
+            unfit->what = weight_problem(node);
+        if (unfit->what != NULL)
+            unfit->node = node;
     }
 }
 
 static Status check_quantizable(Pipeline *p)
 {
-    const Node *found = NULL;
-    graph_each(p->model->graph, find_quantized, &found);
-    if (found == NULL)
+    Unfit unfit = {0};
+    graph_each(p->model->graph, find_unfit, &unfit);
+    if (unfit.node == NULL)
         return NULL;
-    return status_new(CODE_MODEL, "%s: already quantized (%s); give the float model it was made from",
-                      p->job.options->model, node_describe(found));
+    const char *cure = quantized_form(unfit.node) != NULL ? "give the float model it was made from" : "train or repair it first";
+    return status_new(CODE_MODEL, "%s: %s (%s); %s", p->job.options->model, unfit.what, node_describe(unfit.node), cure);
 }
 
 /* An output must not take the place of a file the job reads. */

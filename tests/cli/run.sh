@@ -358,7 +358,21 @@ while [ $i -lt 200 ]; do
     refuses "truncated at $i of 200" 3 "cut.onnx" cut.onnx --calib "$demo/calib" --samples 1 -o o.onnx
     i=$((i + 1))
 done
-refuses "already quantized" 3 "already quantized" a.onnx --calib "$demo/calib" -o o.onnx
+refuses "already quantized" 3 "already quantized, with Q/DQ nodes" a.onnx --calib "$demo/calib" -o o.onnx
+
+# one_node FILE OP TYPE... : a model of one node that multiplies a row of two by a 2 x 2 weight with NaN in it.
+one_node() {
+    node -e "const { writeModel } = require('$here/../oracle/onnx_writer');
+        const [file, op, second, type] = process.argv.slice(1);
+        const data = type === 'int8' ? Int8Array.of(1, 2, 3, 4) : Float32Array.of(1, NaN, 3, 4);
+        require('fs').writeFileSync(file, writeModel({ op, domain: '', opset: 13, attrs: {}, inputs: [
+            { name: 'x', type, dims: [1, 2], data: data.slice(0, 2) },
+            { name: second, type, dims: [2, 2], data, constant: true }], outputs: ['y'] }));" "$@"
+}
+one_node nan.onnx MatMul w float32
+refuses "a weight that is not a number" 3 "NaN or infinite (node" nan.onnx --calib random -o o.onnx
+one_node dynamic.onnx MatMulInteger w int8
+refuses "dynamically quantized" 3 "already quantized, dynamically" dynamic.onnx --calib random -o o.onnx
 
 # ---- data ------------------------------------------------------------------------------------------------------------------
 

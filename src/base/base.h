@@ -15,16 +15,8 @@
 #define NEVER_NULL __attribute__((returns_nonnull))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-/* A hot loop compiled for several levels of vector instructions, the best one for the CPU chosen when the program starts. Not
- * under sanitizers, whose run time is not up when the choice is made. */
-#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    (!defined(__clang__) || __clang_major__ >= 17) /* older ones name the chooser so that other files miss it */
-#define CPU_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define CPU_CLONES
-#endif
-/* The same with the choice made at run time, so that QUANTIZE_CPU rules it (see cpu_level), for a function
- * `name_body parameters` declared CPU_BODY: defines `name`. scope is static or nothing. */
+/* A hot loop compiled for several levels of vector instructions, the best one chosen at run time, so that QUANTIZE_CPU rules it
+ * (see cpu_level): for a function `name_body parameters` declared CPU_BODY defines `name`. scope is static or nothing. */
 #define CPU_BODY static inline __attribute__((always_inline))
 #if defined(__x86_64__)
 #define CPU_LEVELS(scope, name, parameters, arguments)                                                                 \

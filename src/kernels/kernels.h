@@ -74,7 +74,15 @@ void gemm_float(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int6
 void gemm_int(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b,
               int32_t *c);
 
-/* ---- requantize.c: int32 sums to 8 bits and 8-bit elementwise ops, with ONNX Runtime's rounding ------------------ */
+/* ---- shift.c: right operands that oneDNN does not take ------------------------------------------------------------ */
+
+/* x - 128. */
+void bytes_to_signed(Team *team, const uint8_t *x, int64_t n, int8_t *y);
+/* What each row of `batch` products of (m, k) by something with zero point b_zero lacks when that is left out:
+ * ret[i * m + row] = -b_zero * sum over k of (a - a_zero). One zero point of a, or none. */
+void gemm_row_shift(int64_t batch, const int64_t *pairs, int64_t m, int64_t k, Matrix a, int32_t b_zero, int32_t *ret);
+
+/* ---- requantize.c: int32 sums to 8 bits, with ONNX Runtime's rounding ---------------------------------------------- */
 
 /* Parameters of an 8-bit tensor: real = scale * (q - zero). */
 typedef struct Scale8 {
@@ -90,6 +98,15 @@ void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels,
 /* The same from sums with the channels last, (outer, inner, channels), into y (outer, channels, inner). */
 void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner,
                               const float *multiplier, int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y);
+/* Rows of a matrix product: the same, and to floats (acc + row_shift[row]) * multiplier. row_shift: (rows,) or NULL. */
+void requantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
+                     const float *multiplier, int64_t multipliers, Scale8 y_scale, void *y);
+void dequantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
+                     const float *multiplier, int64_t multipliers, float *y);
+void add_row_shift(int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift);
+
+/* ---- bytes.c: from floats to 8 bits and back, 8-bit elementwise ops ------------------------------------------------ */
+
 /* x / scale, clamped, rounded half to even, plus zero; NaN gives the least value. */
 void quantize_floats(const float *x, int64_t n, Scale8 to, void *y);
 /* The same with the zero point added before rounding, as the runtime's average pooling does: ties fall differently. */

@@ -1,181 +1,111 @@
-/* requantize.c - from int32 sums and from real numbers to 8 bits, and the 8-bit elementwise ops built on it.
+/* requantize.c - the int32 sums of convolutions and matrix products: to 8 bits, to floats, shifted row by row.
  *
- *     q = round_half_even(clamp(real / scale, low - zero, high - zero)) + zero
+ *     q = round_half_even(clamp((sum + shift) * multiplier, low - zero, high - zero)) + zero
  *
- * The order of float operations is the one ONNX Runtime's CPU kernels use, so results agree to the bit wherever its own
- * depend on nothing but the formula: sums are scaled by one float multiplier; Add folds all constants into one term and
- * adds two fused products to it; Mul scales the int32 product; Softmax works on a table of exponentials.
+ * One float multiplier a channel, as in ONNX Runtime, so that results agree to the bit.
  */
-#include "src/kernels/kernels.h"
+#include "src/kernels/rounding.h"
 
-#include <float.h>
-#include <math.h>
-#include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#define BLOCK 16384 /* elements of a team item */
-#define ROW 256     /* elements unpacked at a time */
-
-static int32_t low_of(KernelType type)
-{
-    return type == KERNEL_U8 ? 0 : -128;
-}
-
-static int32_t high_of(KernelType type)
-{
-    return type == KERNEL_U8 ? 255 : 127;
-}
-
-static int32_t load8(KernelType type, const void *data, int64_t i)
-{
-    return type == KERNEL_U8 ? ((const uint8_t *)data)[i] : ((const int8_t *)data)[i];
-}
-
-static void store8(void *data, int64_t i, int32_t value)
-{
-    ((uint8_t *)data)[i] = (uint8_t)(uint32_t)value; /* the low byte, for both types */
-}
-
-/* Half to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction. Unlike nearbyintf() it vectorizes on
- * any CPU. */
-static inline float round_even(float x)
-{
-    return (x + 0x1.8p23F) - 0x1.8p23F;
-}
-
-/* Clamped before it is rounded; NaN gives the least. */
-static inline int32_t round_clamped(float x, Scale8 to)
-{
-    float low = (float)(low_of(to.type) - to.zero), high = (float)(high_of(to.type) - to.zero);
-
-    x = x > low ? x : low;
-    x = x < high ? x : high;
-    return (int32_t)round_even(x) + to.zero;
-}
-
-/* The zero point is part of x already. */
-static inline int32_t round_shifted(float x, KernelType type)
-{
-    float low = (float)low_of(type), high = (float)high_of(type);
-
-    x = x > low ? x : low;
-    x = x < high ? x : high;
-    return (int32_t)round_even(x);
-}
-
-CPU_BODY void round_row(const float *x, int64_t n, KernelType type, uint8_t *y)
-{
-    if (type == KERNEL_U8)
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (uint8_t)(uint32_t)round_shifted(x[i], KERNEL_U8);
-    else
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (uint8_t)(uint32_t)round_shifted(x[i], KERNEL_S8);
-}
-
-/* n elements as floats, less zero; step 0 repeats one. */
-CPU_BODY void load_floats(KernelType type, const void *data, int64_t at, int64_t step, int64_t n, int32_t zero,
-                        float *ret)
-{
-    const uint8_t *u8 = (const uint8_t *)data + at * step;
-    const int8_t *s8 = (const int8_t *)data + at * step;
-
-    float first = (float)(load8(type, data, 0) - zero);
-
-    if (step == 0)
-        for (int64_t i = 0; i < n; i++)
-            ret[i] = first;
-    else if (step == 1 && type == KERNEL_U8)
-        for (int64_t i = 0; i < n; i++)
-            ret[i] = (float)(u8[i] - zero);
-    else if (step == 1)
-        for (int64_t i = 0; i < n; i++)
-            ret[i] = (float)(s8[i] - zero);
-    else if (type == KERNEL_U8)
-        for (int64_t i = 0; i < n; i++)
-            ret[i] = (float)(u8[i * step] - zero);
-    else
-        for (int64_t i = 0; i < n; i++)
-            ret[i] = (float)(s8[i * step] - zero);
-}
+#define ROWS_BLOCK 4096 /* about so many elements are an item of the team */
 
 typedef struct Requantize {
-    const int32_t *acc, *bias;
-    int64_t channels, inner;
+    const int32_t *acc, *bias, *row_shift;
+    int64_t rows, channels, inner, rows_a_block;
     const float *multiplier;
     int64_t multipliers;
     Scale8 y_scale;
     void *y;
 } Requantize;
 
-/* A plane of one channel. */
-CPU_CLONES static void requantize_plane(void *context, int64_t plane, int worker)
+CPU_BODY uint8_t requantize_one(uint32_t sum, float multiplier, Scale8 to)
 {
-    const Requantize *job = context;
-    const int32_t *acc = job->acc + plane * job->inner;
-    int64_t channel = plane % job->channels;
-    uint32_t bias = job->bias == NULL ? 0 : (uint32_t)job->bias[channel];
-    float multiplier = job->multiplier[job->multipliers == 1 ? 0 : channel];
-    uint8_t *y = (uint8_t *)job->y + plane * job->inner;
-
-    (void)worker;
-    for (int64_t i = 0; i < job->inner; i++)
-        y[i] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)((uint32_t)acc[i] + bias) * multiplier, job->y_scale);
+    return (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier, to);
 }
 
-/* A row of all channels (inner is 1). */
-CPU_CLONES static void requantize_row(void *context, int64_t row, int worker)
+/* n sums side by side: bias has one for each or is NULL; multiplier has one for each, or `single` for all. Each loop is
+ * free of choices and of aliases, so that it vectorizes. */
+CPU_BODY void run_body(const int32_t *restrict acc, int64_t n, uint32_t shift, const int32_t *restrict bias,
+                       const float *restrict multiplier, bool single, Scale8 to, uint8_t *restrict y)
+{
+    float all = multiplier[0];
+
+    if (bias == NULL && single)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = requantize_one((uint32_t)acc[i] + shift, all, to);
+    else if (bias == NULL)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = requantize_one((uint32_t)acc[i] + shift, multiplier[i], to);
+    else if (single)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = requantize_one((uint32_t)acc[i] + shift + (uint32_t)bias[i], all, to);
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = requantize_one((uint32_t)acc[i] + shift + (uint32_t)bias[i], multiplier[i], to);
+}
+
+CPU_LEVELS(static, run,
+           (const int32_t *restrict acc, int64_t n, uint32_t shift, const int32_t *restrict bias,
+            const float *restrict multiplier, bool single, Scale8 to, uint8_t *restrict y),
+           (acc, n, shift, bias, multiplier, single, to, y))
+
+/* A plane of one channel. */
+static void requantize_plane(void *context, int64_t plane, int worker)
 {
     const Requantize *job = context;
-    const int32_t *acc = job->acc + row * job->channels;
-    uint8_t *y = (uint8_t *)job->y + row * job->channels;
+    int64_t channel = plane % job->channels;
+    uint32_t bias = job->bias == NULL ? 0 : (uint32_t)job->bias[channel];
 
     (void)worker;
-    for (int64_t i = 0; i < job->channels; i++) {
-        uint32_t sum = (uint32_t)acc[i] + (job->bias == NULL ? 0 : (uint32_t)job->bias[i]);
-        float multiplier = job->multiplier[job->multipliers == 1 ? 0 : i];
-        y[i] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier, job->y_scale);
-    }
+    run(job->acc + plane * job->inner, job->inner, bias, NULL, job->multiplier + (job->multipliers == 1 ? 0 : channel), true,
+        job->y_scale, (uint8_t *)job->y + plane * job->inner);
+}
+
+/* Some rows of all channels. */
+static void requantize_block(void *context, int64_t block, int worker)
+{
+    const Requantize *job = context;
+    int64_t begin = block * job->rows_a_block, end = MIN(job->rows, begin + job->rows_a_block), n = job->channels;
+
+    (void)worker;
+    for (int64_t row = begin; row < end; row++)
+        run(job->acc + row * n, n, job->row_shift == NULL ? 0 : (uint32_t)job->row_shift[row], job->bias, job->multiplier,
+            job->multipliers == 1, job->y_scale, (uint8_t *)job->y + row * n);
+}
+
+static int64_t rows_of_block(int64_t columns)
+{
+    return MAX(1, ROWS_BLOCK / MAX(columns, 1));
+}
+
+static void run_blocks(Team *team, Requantize *job, TeamWork work)
+{
+    job->rows_a_block = rows_of_block(job->channels);
+    team_run(team, (job->rows + job->rows_a_block - 1) / job->rows_a_block, work, job);
 }
 
 void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner, const float *multiplier,
                 int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y)
 {
-    Requantize job = {acc, bias, channels, inner, multiplier, multipliers, y_scale, y};
+    Requantize job = {.acc = acc, .bias = bias, .rows = outer, .channels = channels, .inner = inner,
+                      .multiplier = multiplier, .multipliers = multipliers, .y_scale = y_scale, .y = y};
     if (inner == 1)
-        team_run(team, outer, requantize_row, &job);
+        run_blocks(team, &job, requantize_block);
     else
         team_run(team, outer * channels, requantize_plane, &job);
+}
+
+void requantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
+                     const float *multiplier, int64_t multipliers, Scale8 y_scale, void *y)
+{
+    Requantize job = {.acc = acc, .row_shift = row_shift, .rows = rows, .channels = columns, .inner = 1,
+                      .multiplier = multiplier, .multipliers = multipliers, .y_scale = y_scale, .y = y};
+    run_blocks(team, &job, requantize_block);
 }
 
 /* ---- channels last: a tile of places is requantized along the channels, then turned --------------------------------- */
 
 #define TILE_PLACES 32
 #define TILE_CHANNELS 256
-
-CPU_CLONES static void requantize_run(const Requantize *job, const int32_t *acc, int64_t channel, int64_t n, uint8_t *y)
-{
-    if (job->multipliers == 1) {
-        for (int64_t c = 0; c < n; c++) {
-            uint32_t sum = (uint32_t)acc[c] + (job->bias == NULL ? 0 : (uint32_t)job->bias[channel + c]);
-            y[c] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * job->multiplier[0], job->y_scale);
-        }
-        return;
-    }
-    const float *multiplier = job->multiplier + channel;
-    if (job->bias == NULL) {
-        for (int64_t c = 0; c < n; c++)
-            y[c] = (uint8_t)(uint32_t)round_clamped((float)acc[c] * multiplier[c], job->y_scale);
-        return;
-    }
-    const int32_t *bias = job->bias + channel;
-    for (int64_t c = 0; c < n; c++) {
-        uint32_t sum = (uint32_t)acc[c] + (uint32_t)bias[c];
-        y[c] = (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier[c], job->y_scale);
-    }
-}
 
 static void requantize_tiles(void *context, int64_t item, int worker)
 {
@@ -188,8 +118,9 @@ static void requantize_tiles(void *context, int64_t item, int worker)
     for (int64_t channel = 0; channel < job->channels; channel += TILE_CHANNELS) {
         int64_t n = MIN(job->channels - channel, TILE_CHANNELS);
         for (int64_t p = 0; p < places; p++)
-            requantize_run(job, job->acc + (outer * job->inner + first + p) * job->channels + channel, channel, n,
-                           tile + p * TILE_CHANNELS);
+            run(job->acc + (outer * job->inner + first + p) * job->channels + channel, n, 0,
+                job->bias == NULL ? NULL : job->bias + channel, job->multiplier + (job->multipliers == 1 ? 0 : channel),
+                job->multipliers == 1, job->y_scale, tile + p * TILE_CHANNELS);
         for (int64_t c = 0; c < n; c++) {
             uint8_t *y = (uint8_t *)job->y + (outer * job->channels + channel + c) * job->inner + first;
             for (int64_t p = 0; p < places; p++)
@@ -201,344 +132,53 @@ static void requantize_tiles(void *context, int64_t item, int worker)
 void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner,
                               const float *multiplier, int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y)
 {
-    Requantize job = {acc, bias, channels, inner, multiplier, multipliers, y_scale, y};
+    Requantize job = {.acc = acc, .bias = bias, .channels = channels, .inner = inner, .multiplier = multiplier,
+                      .multipliers = multipliers, .y_scale = y_scale, .y = y};
     team_run(team, outer * ((inner + TILE_PLACES - 1) / TILE_PLACES), requantize_tiles, &job);
 }
 
-CPU_CLONES void quantize_floats(const float *x, int64_t n, Scale8 to, void *y)
+/* ---- sums to floats, sums of rows ------------------------------------------------------------------------------------ */
+
+CPU_BODY void floats_body(const int32_t *restrict acc, int64_t n, uint32_t shift, const float *restrict multiplier, bool single,
+                          float *restrict y)
 {
-    for (int64_t i = 0; i < n; i++)
-        store8(y, i, round_clamped(x[i] / to.scale, to));
-}
+    float all = multiplier[0];
 
-CPU_CLONES void quantize_floats_shifted(const float *x, int64_t n, Scale8 to, void *y)
-{
-    for (int64_t i = 0; i < n; i++)
-        store8(y, i, round_shifted(x[i] / to.scale + (float)to.zero, to.type));
-}
-
-CPU_CLONES void dequantize_bytes(const void *x, int64_t n, Scale8 from, float *y)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = from.scale * (float)(load8(from.type, x, i) - from.zero);
-}
-
-void table_build(Scale8 from, Scale8 to, float (*function)(float x, float parameter), float parameter,
-                 uint8_t table[256])
-{
-    for (int32_t i = 0; i < 256; i++) {
-        int32_t q = from.type == KERNEL_S8 && i > 127 ? i - 256 : i;
-        float y = function(from.scale * (float)(q - from.zero), parameter);
-        store8(table, i, round_clamped(y / to.scale, to));
-    }
-}
-
-typedef struct TableJob {
-    const uint8_t *table, *x;
-    uint8_t *y;
-    int64_t n;
-} TableJob;
-
-#if defined(__x86_64__)
-/* 64 bytes at once: two permutations of 128 table bytes each, the top bit chooses. */
-__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static int64_t table_permute(const uint8_t *table, const uint8_t *x,
-                                                                                    int64_t n, uint8_t *y)
-{
-    __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 64);
-    __m512i t2 = _mm512_loadu_si512(table + 128), t3 = _mm512_loadu_si512(table + 192);
-    int64_t i = 0;
-
-    for (; i + 64 <= n; i += 64) {
-        __m512i at = _mm512_loadu_si512(x + i);
-        __m512i low = _mm512_permutex2var_epi8(t0, at, t1), high = _mm512_permutex2var_epi8(t2, at, t3);
-        _mm512_storeu_si512(y + i, _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high));
-    }
-    return i;
-}
-#endif
-
-static void table_bytes(const uint8_t table[256], const uint8_t *x, int64_t n, uint8_t *y)
-{
-    int64_t i = 0;
-
-#if defined(__x86_64__)
-    if (cpu_features().vbmi)
-        i = table_permute(table, x, n, y);
-#endif
-    for (; i < n; i++)
-        y[i] = table[x[i]];
-}
-
-static void table_block(void *context, int64_t block, int worker)
-{
-    const TableJob *job = context;
-    int64_t begin = block * BLOCK;
-
-    (void)worker;
-    table_bytes(job->table, job->x + begin, MIN(job->n - begin, BLOCK), job->y + begin);
-}
-
-void table_apply(Team *team, const uint8_t table[256], const void *x, int64_t n, void *y)
-{
-    TableJob job = {table, x, y, n};
-    team_run(team, (n + BLOCK - 1) / BLOCK, table_block, &job);
-}
-
-/* a * b + c rounded once, as the fused instruction does: the product of 8 and 24 bits is exact in double, and so is the
- * sum unless the parts lie 2^20 apart. */
-static inline float fused(float a, float b, float c)
-{
-    return (float)((double)a * (double)b + (double)c);
-}
-
-typedef struct BinaryRow8 {
-    const void *a, *b;
-    int64_t a_step, b_step, n;
-    Scale8 a_scale, b_scale;
-    KernelType type; /* of y */
-    float a_ratio, b_ratio, fixed;
-    uint8_t *y;
-} BinaryRow8;
-
-/* Steps are 0 or 1 but for odd broadcasts; instruction: the processor has the fused one. */
-CPU_BODY void add_row_pieces(const BinaryRow8 *row, bool instruction)
-{
-    float a_row[ROW], b_row[ROW];
-
-    for (int64_t at = 0; at < row->n; at += ROW) {
-        int64_t piece = MIN(row->n - at, ROW);
-        load_floats(row->a_scale.type, row->a, at, row->a_step, piece, 0, a_row);
-        load_floats(row->b_scale.type, row->b, at, row->b_step, piece, 0, b_row);
-        if (instruction)
-            for (int64_t i = 0; i < piece; i++)
-                a_row[i] = __builtin_fmaf(a_row[i], row->a_ratio, __builtin_fmaf(b_row[i], row->b_ratio, row->fixed));
-        else
-            for (int64_t i = 0; i < piece; i++)
-                a_row[i] = fused(a_row[i], row->a_ratio, fused(b_row[i], row->b_ratio, row->fixed));
-        round_row(a_row, piece, row->type, row->y + at);
-    }
-}
-
-CPU_BODY void mul_row_body(const BinaryRow8 *row)
-{
-    float a_row[ROW], b_row[ROW];
-
-    for (int64_t at = 0; at < row->n; at += ROW) {
-        int64_t piece = MIN(row->n - at, ROW);
-        load_floats(row->a_scale.type, row->a, at, row->a_step, piece, row->a_scale.zero, a_row);
-        load_floats(row->b_scale.type, row->b, at, row->b_step, piece, row->b_scale.zero, b_row);
-        for (int64_t i = 0; i < piece; i++) /* products below 2^24 are exact */
-            a_row[i] = a_row[i] * b_row[i] * row->a_ratio + row->fixed;
-        round_row(a_row, piece, row->type, row->y + at);
-    }
-}
-
-CPU_BODY void add_row_plain_body(const BinaryRow8 *row)
-{
-    add_row_pieces(row, false);
-}
-
-CPU_LEVELS(static, add_row_plain, (const BinaryRow8 *row), (row))
-CPU_LEVELS(static, mul_row, (const BinaryRow8 *row), (row))
-
-#if defined(__x86_64__)
-CPU_BODY void add_row_fused_body(const BinaryRow8 *row)
-{
-    add_row_pieces(row, true);
-}
-
-CPU_LEVELS(static, add_row_fused, (const BinaryRow8 *row), (row))
-#endif
-
-void qlinear_add_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
-                     Scale8 y_scale, void *y)
-{
-    float a_ratio = a_scale.scale / y_scale.scale, b_ratio = b_scale.scale / y_scale.scale;
-    float fixed = (float)y_scale.zero - fused(a_ratio, (float)a_scale.zero, b_ratio * (float)b_scale.zero);
-    BinaryRow8 row = {a, b, a_step, b_step, n, a_scale, b_scale, y_scale.type, a_ratio, b_ratio, fixed, y};
-
-#if defined(__x86_64__)
-    if (cpu_level() >= CPU_AVX2) {
-        add_row_fused(&row);
-        return;
-    }
-#endif
-    add_row_plain(&row);
-}
-
-void qlinear_mul_row(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale, int64_t n,
-                     Scale8 y_scale, void *y)
-{
-    float ratio = a_scale.scale * b_scale.scale / y_scale.scale;
-    BinaryRow8 row = {a, b, a_step, b_step, n, a_scale, b_scale, y_scale.type, ratio, 0.0F, (float)y_scale.zero, y};
-
-    mul_row(&row);
-}
-
-typedef struct GlobalAverage {
-    const void *x;
-    void *y;
-    int64_t n;
-    float ratio;
-    Scale8 x_scale, y_scale;
-    int64_t channels; /* with the channels last */
-} GlobalAverage;
-
-static void global_average_plane(void *context, int64_t plane, int worker)
-{
-    const GlobalAverage *job = context;
-    int32_t sum = -job->x_scale.zero * (int32_t)job->n; /* n < 2^24 by the check below, |values| <= 255 */
-
-    (void)worker;
-    for (int64_t i = 0; i < job->n; i++)
-        sum = (int32_t)((uint32_t)sum + (uint32_t)load8(job->x_scale.type, job->x, plane * job->n + i));
-    store8(job->y, plane, round_clamped((float)sum * job->ratio, job->y_scale));
-}
-
-#define STRIP 64
-
-/* A strip of channels, all places. */
-CPU_CLONES static void global_average_strip(void *context, int64_t item, int worker)
-{
-    const GlobalAverage *job = context;
-    int64_t strips = (job->channels + STRIP - 1) / STRIP, first = item % strips * STRIP;
-    int64_t n = MIN(STRIP, job->channels - first), from = item / strips * job->n * job->channels + first;
-    int32_t sums[STRIP] = {0};
-
-    (void)worker;
-    for (int64_t i = 0; i < job->n; i++)
-        for (int64_t c = 0; c < n; c++)
-            sums[c] += load8(job->x_scale.type, job->x, from + i * job->channels + c);
-    for (int64_t c = 0; c < n; c++) {
-        int32_t sum = (int32_t)((uint32_t)sums[c] - (uint32_t)(job->x_scale.zero * (int32_t)job->n));
-        store8(job->y, item / strips * job->channels + first + c, round_clamped((float)sum * job->ratio, job->y_scale));
-    }
-}
-
-static bool global_average_job(const void *x, int64_t n, Scale8 x_scale, Scale8 y_scale, void *y, GlobalAverage *ret)
-{
-    enum { GREATEST = 1 << 23 };
-
-    if (n <= 0 || n >= GREATEST)
-        return false;
-    float ratio = x_scale.scale / (y_scale.scale * (float)n);
-    if (!(ratio >= 0x1p-32F && ratio < 256.0F))
-        return false;
-    *ret = (GlobalAverage){.x = x, .y = y, .n = n, .ratio = ratio, .x_scale = x_scale, .y_scale = y_scale};
-    return true;
-}
-
-bool qlinear_global_average(Team *team, const void *x, int64_t planes, int64_t n, Scale8 x_scale, Scale8 y_scale,
-                            void *y)
-{
-    GlobalAverage job;
-
-    if (!global_average_job(x, n, x_scale, y_scale, y, &job))
-        return false;
-    team_run(team, planes, global_average_plane, &job);
-    return true;
-}
-
-bool qlinear_global_average_last(Team *team, const void *x, int64_t outer, int64_t n, int64_t channels, Scale8 x_scale,
-                                 Scale8 y_scale, void *y)
-{
-    GlobalAverage job;
-
-    if (!global_average_job(x, n, x_scale, y_scale, y, &job))
-        return false;
-    job.channels = channels;
-    team_run(team, outer * ((channels + STRIP - 1) / STRIP), global_average_strip, &job);
-    return true;
-}
-
-typedef struct QSoftmax {
-    const void *x;
-    void *y;
-    int64_t n, inner;
-    KernelType type;
-    Scale8 y_scale;
-    float inverse_scale;
-    float table[256]; /* exp of the distance from the greatest element, times a common factor */
-} QSoftmax;
-
-/* A strip of columns side by side, each summed in the order of its elements. */
-CPU_BODY void qsoftmax_strip(const QSoftmax *job, int64_t at, int64_t columns)
-{
-    float sum[ROW];
-    int32_t from[ROW]; /* of the table */
-
-    for (int64_t c = 0; c < columns; c++) {
-        from[c] = low_of(job->type);
-        sum[c] = 0.0F;
-    }
-    for (int64_t k = 0; k < job->n; k++)
-        for (int64_t c = 0; c < columns; c++)
-            from[c] = MAX(from[c], load8(job->type, job->x, at + k * job->inner + c));
-    for (int64_t c = 0; c < columns; c++)
-        from[c] = 255 - from[c];
-    for (int64_t k = 0; k < job->n; k++)
-        for (int64_t c = 0; c < columns; c++)
-            sum[c] += job->table[from[c] + load8(job->type, job->x, at + k * job->inner + c)];
-    for (int64_t k = 0; k < job->n; k++)
-        for (int64_t c = 0; c < columns; c++) {
-            float part = job->table[from[c] + load8(job->type, job->x, at + k * job->inner + c)];
-            float y = sum[c] == 0.0F ? 0.0F : round_even(part * job->inverse_scale / sum[c]) + (float)job->y_scale.zero;
-            store8(job->y, at + k * job->inner + c, round_shifted(y, job->y_scale.type));
-        }
-}
-
-/* A row: what each of the 256 bytes comes to is worked out once, then looked up. */
-CPU_BODY void qsoftmax_row(const QSoftmax *job, int64_t at)
-{
-    const uint8_t *x = (const uint8_t *)job->x + at;
-    uint32_t flip = job->type == KERNEL_S8 ? 128 : 0; /* signed bytes order as unsigned ones with the top bit turned */
-    uint8_t greatest = 0, by_order[256], by_byte[256];
-    float sum = 0.0F, bytes[256];
-
-    for (int64_t k = 0; k < job->n; k++) {
-        uint8_t byte = (uint8_t)(x[k] ^ flip);
-        greatest = byte > greatest ? byte : greatest;
-    }
-    const float *table = job->table + 255 - greatest; /* of a flipped byte up to the greatest */
-    for (int64_t k = 0; k < job->n; k++)
-        sum += table[x[k] ^ flip];
-    for (int32_t i = 0; i < 256; i++) { /* those above the greatest do not occur */
-        float part = table[MIN(i, (int32_t)greatest)];
-        bytes[i] = sum == 0.0F ? 0.0F : round_even(part * job->inverse_scale / sum) + (float)job->y_scale.zero;
-    }
-    round_row(bytes, 256, job->y_scale.type, by_order);
-    memcpy(by_byte, by_order + flip, 256 - flip);
-    memcpy(by_byte + 256 - flip, by_order, flip);
-    table_bytes(by_byte, x, job->n, (uint8_t *)job->y + at);
-}
-
-/* Item: a strip of columns of one outer index. Round_even() is exact below 2^22, and what is greater is clamped. */
-CPU_BODY void qsoftmax_item_body(void *context, int64_t item, int worker)
-{
-    const QSoftmax *job = context;
-    int64_t strips = (job->inner + ROW - 1) / ROW, first = item % strips * ROW, at = item / strips * job->n * job->inner;
-
-    (void)worker;
-    if (job->inner == 1)
-        qsoftmax_row(job, at);
+    if (single)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)(int32_t)((uint32_t)acc[i] + shift) * all;
     else
-        qsoftmax_strip(job, at + first, MIN(job->inner - first, ROW));
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)(int32_t)((uint32_t)acc[i] + shift) * multiplier[i];
 }
 
-CPU_LEVELS(static, qsoftmax_item, (void *context, int64_t item, int worker), (context, item, worker))
+CPU_LEVELS(static, floats,
+           (const int32_t *restrict acc, int64_t n, uint32_t shift, const float *restrict multiplier, bool single,
+            float *restrict y),
+           (acc, n, shift, multiplier, single, y))
 
-void qlinear_softmax(Team *team, const void *x, int64_t outer, int64_t n, int64_t inner, Scale8 x_scale, Scale8 y_scale,
-                     void *y)
+static void dequantize_block(void *context, int64_t block, int worker)
 {
-    QSoftmax job = {.x = x, .y = y, .n = n, .inner = inner, .type = x_scale.type, .y_scale = y_scale,
-                    .inverse_scale = floorf(1.0F / y_scale.scale)};
+    const Requantize *job = context;
+    int64_t begin = block * job->rows_a_block, end = MIN(job->rows, begin + job->rows_a_block), n = job->channels;
 
-    if (n <= 0 || inner <= 0)
-        return;
-    /* The greatest exponential is e^shift * scale, so that a sum of n of them stays well inside float. */
-    double shift = log((double)(FLT_MAX / (float)n)) - 5.0;
-    shift = MAX(0.0, shift) / (double)x_scale.scale;
-    for (int32_t i = 0; i < 256; i++)
-        job.table[i] = (float)exp(((double)i - 255.0 + shift) * (double)x_scale.scale);
-    team_run(team, outer * ((inner + ROW - 1) / ROW), qsoftmax_item, &job);
+    (void)worker;
+    for (int64_t row = begin; row < end; row++)
+        floats(job->acc + row * n, n, job->row_shift == NULL ? 0 : (uint32_t)job->row_shift[row], job->multiplier,
+               job->multipliers == 1, (float *)job->y + row * n);
+}
+
+void dequantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
+                     const float *multiplier, int64_t multipliers, float *y)
+{
+    Requantize job = {.acc = acc, .row_shift = row_shift, .rows = rows, .channels = columns, .multiplier = multiplier,
+                      .multipliers = multipliers, .y = y};
+    run_blocks(team, &job, dequantize_block);
+}
+
+void add_row_shift(int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift)
+{
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < columns; i++)
+            acc[row * columns + i] = (int32_t)((uint32_t)acc[row * columns + i] + (uint32_t)row_shift[row]);
 }

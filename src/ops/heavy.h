@@ -127,6 +127,27 @@ MUST_USE Status matmul_infer_shapes(Node *node, Shape left, Shape right, DType d
 /* The same for oneDNN; false when it has too many axes. */
 MUST_USE bool matmul_fast_shape(const MatmulPlan *plan, FastMatmulShape *ret);
 
+/* ---- int_product.c, for op_qmatmul.c and op_ms_matmul.c ------------------------------------------------------------ */
+
+/* A product of 8-bit matrices, (m, k) x (k, n), `batch` of them. */
+typedef struct IntProduct {
+    const Tensor *a, *b;
+    const int32_t *a_zero, *b_zero; /* one, or one a row of a, a column of b */
+    int64_t a_zeros, b_zeros;
+    int a_zero_input;               /* where a's comes from, -1 when it is worked out anew in each run */
+    int b_input;
+    int64_t m, n, k, batch;
+    const int64_t *pairs;           /* as of MatmulPlan */
+    FastMatmulShape shape;          /* the same for oneDNN; rank 0: none */
+    bool fast;
+} IntProduct;
+/* The sizes of a plan; everything else is 0. */
+IntProduct int_product_of_plan(const MatmulPlan *plan);
+/* sums (batch * m, n), to each row of which *ret_shift is still to be added, unless NULL. */
+MUST_USE Status int_product(EvalCtx *ctx, const IntProduct *product, int32_t *sums, const int32_t **ret_shift);
+/* Room for int32 sums in scratch. */
+MUST_USE Status int_product_room(EvalCtx *ctx, int64_t count, int32_t **ret);
+
 /* Gemm's sizes from shapes of rank 2. */
 MUST_USE Status gemm_sizes(const EvalCtx *ctx, const Tensor *a, const Tensor *b, int64_t *ret_m, int64_t *ret_n,
                            int64_t *ret_k);

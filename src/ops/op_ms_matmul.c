@@ -43,8 +43,8 @@ static Status integer_product(EvalCtx *ctx, const Slots *slots, const Tensor *a,
     const Tensor *b = ctx->in[slots->b];
     ChannelScales columns;
     MatmulPlan plan;
-    size_t bytes;
-    void *data;
+    const int32_t *shift;
+    int32_t *sums;
 
     if (!is_8_bit(b))
         return eval_bad_dtype(ctx, slots->b);
@@ -54,15 +54,20 @@ static Status integer_product(EvalCtx *ctx, const Slots *slots, const Tensor *a,
     Tensor *y = &ctx->out[0];
     if (y->count == 0)
         return NULL;
-    if (!size_mul((size_t)y->count, sizeof(int32_t), &bytes))
-        return eval_error(ctx, CODE_MODEL, "the output is too large");
-    TRY(eval_scratch(ctx, bytes, &data));
-    gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
-             (Matrix){a->data, kernel_type(a->dtype), plan.k, 1, &a_scale.zero, 1},
-             (Matrix){b->data, kernel_type(b->dtype), plan.n, 1, columns.zero, columns.zeros}, data);
-    for (int64_t i = 0; i < y->count; i++)
-        ((float *)y->data)[i] =
-            (float)((const int32_t *)data)[i] * (a_scale.scale * columns.scale[columns.scales == 1 ? 0 : i % plan.n]);
+    IntProduct product = int_product_of_plan(&plan);
+    product.a = a;
+    product.a_zero = &a_scale.zero;
+    product.a_zeros = 1;
+    product.a_zero_input = slots->a_zero;
+    product.b = b;
+    product.b_zero = columns.zero;
+    product.b_zeros = columns.zeros;
+    product.b_input = slots->b;
+    product.fast = !ctx->reference && fast_integer_exact();
+    TRY(int_product_room(ctx, y->count, &sums));
+    TRY(int_product(ctx, &product, sums, &shift));
+    dequantize_rows(ctx->team, sums, plan.batch * plan.m, plan.n, shift,
+                    make_multipliers(ctx, a_scale.scale, &columns, 1.0F), columns.scales, y->data);
     return add_bias(ctx, slots->bias, plan.n, y);
 }
 

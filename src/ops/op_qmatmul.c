@@ -6,58 +6,7 @@
  */
 #include "src/ops/heavy.h"
 
-#include <string.h>
-
 enum { A, A_SCALE, A_ZERO, B, B_SCALE, B_ZERO, MM_Y_SCALE, MM_Y_ZERO, GEMM_C = 6, GEMM_Y_SCALE, GEMM_Y_ZERO };
-
-/* Everything between the sums and the output. */
-typedef struct QProduct {
-    Scale8 a_scale, y_scale;
-    ChannelScales b;
-    const float *multiplier;
-    FastMatmulShape shape;
-} QProduct;
-
-/* All but the matrices themselves: the primitive holds the zero point of a. */
-static bool parameters_constant(const EvalCtx *ctx)
-{
-    for (int i = A_SCALE; i < ctx->n_in; i++)
-        if (i != B && ctx->in[i] != NULL && !eval_is_constant(ctx, i))
-            return false;
-    return true;
-}
-
-static void *make_fast(const void *context)
-{
-    const QProduct *product = context;
-    FastInt integer = {product->a_scale.zero};
-
-    return fast_matmul_new(&product->shape, product->a_scale.type, &integer, NULL);
-}
-
-/* With constant parameters the primitive is made once, else for this run. */
-static Status run_fast(EvalCtx *ctx, const QProduct *product, int32_t *sums, bool *ret_done)
-{
-    bool constant = parameters_constant(ctx), owned;
-    void *scratch;
-
-    FastMatmul *fast = heavy_prepare(ctx, &product->shape, sizeof product->shape, constant, make_fast, product,
-                                     fast_matmul_free, &owned);
-    *ret_done = false;
-    if (fast == NULL)
-        return NULL;
-    Status status = eval_scratch(ctx, fast_matmul_scratch(fast), &scratch);
-    if (status == NULL)
-        *ret_done = fast_matmul_run(fast, heavy_threads(ctx), ctx->in[A]->data, ctx->in[B]->data, sums, scratch);
-    if (owned)
-        fast_matmul_free(fast);
-    return status;
-}
-
-static Matrix int_matrix(const Tensor *tensor, int64_t row, int64_t column, const int32_t *zero, int64_t zeros)
-{
-    return (Matrix){tensor->data, kernel_type(tensor->dtype), row, column, zero, zeros};
-}
 
 static Status check_8_bit(const EvalCtx *ctx, int a, int b)
 {
@@ -77,16 +26,17 @@ static Status check_columns(const EvalCtx *ctx, int i, int64_t n)
     return NULL;
 }
 
-static Status take_sums(EvalCtx *ctx, int64_t count, int32_t **ret)
+static void set_operands(IntProduct *product, const EvalCtx *ctx, const Scale8 *a_scale, const ChannelScales *columns, bool fast)
 {
-    size_t bytes;
-    void *data;
-
-    if (!size_mul((size_t)count, sizeof(int32_t), &bytes))
-        return eval_error(ctx, CODE_MODEL, "the output is too large");
-    TRY(eval_scratch(ctx, bytes, &data));
-    *ret = data;
-    return NULL;
+    product->a = ctx->in[A];
+    product->a_zero = &a_scale->zero;
+    product->a_zeros = 1;
+    product->a_zero_input = A_ZERO;
+    product->b = ctx->in[B];
+    product->b_zero = columns->zero;
+    product->b_zeros = columns->zeros;
+    product->b_input = B;
+    product->fast = fast;
 }
 
 /* ---- QLinearMatMul ----------------------------------------------------------------------------------------------- */
@@ -99,32 +49,29 @@ static Status infer_qmatmul(Node *node)
 static Status run_qmatmul(EvalCtx *ctx, bool fast)
 {
     const Tensor *a = ctx->in[A], *b = ctx->in[B];
-    QProduct product = {.shape = {0}};
+    Scale8 a_scale, y_scale;
+    ChannelScales columns;
     MatmulPlan plan;
+    const int32_t *shift;
     int32_t *sums;
-    bool done = false;
 
     TRY(check_8_bit(ctx, A, B));
     TRY(matmul_plan(ctx, a, b, &plan));
-    TRY(read_scale8(ctx, A_SCALE, A_ZERO, a->dtype, &product.a_scale));
+    TRY(read_scale8(ctx, A_SCALE, A_ZERO, a->dtype, &a_scale));
     TRY(check_columns(ctx, B_SCALE, plan.n));
     TRY(check_columns(ctx, B_ZERO, plan.n));
-    TRY(read_channel_scales(ctx, B_SCALE, B_ZERO, b->dtype, plan.n, &product.b));
-    TRY(read_scale8(ctx, MM_Y_SCALE, MM_Y_ZERO, ctx->in[MM_Y_ZERO]->dtype, &product.y_scale));
-    product.multiplier = make_multipliers(ctx, product.a_scale.scale, &product.b, product.y_scale.scale);
+    TRY(read_channel_scales(ctx, B_SCALE, B_ZERO, b->dtype, plan.n, &columns));
+    TRY(read_scale8(ctx, MM_Y_SCALE, MM_Y_ZERO, ctx->in[MM_Y_ZERO]->dtype, &y_scale));
     TRY(eval_output(ctx, 0, ctx->in[MM_Y_ZERO]->dtype, plan.rank, plan.dims));
     Tensor *y = &ctx->out[0];
     if (y->count == 0)
         return NULL;
-    TRY(take_sums(ctx, y->count, &sums));
-    if (fast && product.b.all_zero && b->dtype == DT_INT8 && plan.k > 0 && matmul_fast_shape(&plan, &product.shape))
-        TRY(run_fast(ctx, &product, sums, &done));
-    if (!done)
-        gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
-             int_matrix(a, plan.k, 1, &product.a_scale.zero, 1),
-             int_matrix(b, plan.n, 1, product.b.zero, product.b.zeros), sums);
-    requantize(ctx->team, sums, plan.batch * plan.m, plan.n, 1, product.multiplier, product.b.scales, NULL,
-               product.y_scale, y->data);
+    IntProduct product = int_product_of_plan(&plan);
+    set_operands(&product, ctx, &a_scale, &columns, fast);
+    TRY(int_product_room(ctx, y->count, &sums));
+    TRY(int_product(ctx, &product, sums, &shift));
+    requantize_rows(ctx->team, sums, plan.batch * plan.m, plan.n, shift,
+                    make_multipliers(ctx, a_scale.scale, &columns, y_scale.scale), columns.scales, y_scale, y->data);
     return NULL;
 }
 
@@ -170,46 +117,36 @@ static Status run_qgemm(EvalCtx *ctx, bool fast)
 {
     const Tensor *a = ctx->in[A], *b = ctx->in[B];
     bool a_transposed = node_int(ctx->node, "transA", 0) != 0, b_transposed = node_int(ctx->node, "transB", 0) != 0;
-    bool real = eval_in(ctx, GEMM_Y_SCALE) == NULL, done = false;
+    bool real = eval_in(ctx, GEMM_Y_SCALE) == NULL;
     float alpha = node_float(ctx->node, "alpha", 1.0F);
-    QProduct product = {.shape = {0}};
+    Scale8 a_scale, y_scale = {KERNEL_U8, 1.0F, 0};
+    ChannelScales columns;
+    const int32_t *shift;
     int64_t m, n, k;
     int32_t *sums;
 
     TRY(check_8_bit(ctx, A, B));
     TRY(gemm_sizes(ctx, a, b, &m, &n, &k));
-    TRY(read_scale8(ctx, A_SCALE, A_ZERO, a->dtype, &product.a_scale));
-    TRY(read_channel_scales(ctx, B_SCALE, B_ZERO, b->dtype, n, &product.b));
-    product.y_scale = (Scale8){KERNEL_U8, 1.0F, 0};
+    TRY(read_scale8(ctx, A_SCALE, A_ZERO, a->dtype, &a_scale));
+    TRY(read_channel_scales(ctx, B_SCALE, B_ZERO, b->dtype, n, &columns));
     if (!real)
-        TRY(read_scale8(ctx, GEMM_Y_SCALE, GEMM_Y_ZERO, a->dtype, &product.y_scale));
-    product.multiplier = make_multipliers(ctx, alpha * product.a_scale.scale, &product.b, product.y_scale.scale);
+        TRY(read_scale8(ctx, GEMM_Y_SCALE, GEMM_Y_ZERO, a->dtype, &y_scale));
+    const float *multiplier = make_multipliers(ctx, alpha * a_scale.scale, &columns, y_scale.scale);
     TRY(eval_output(ctx, 0, real ? DT_FLOAT : a->dtype, 2, (int64_t[]){m, n}));
     Tensor *y = &ctx->out[0];
     if (y->count == 0)
         return NULL;
-    TRY(take_sums(ctx, y->count, &sums));
-    if (fast && product.b.all_zero && b->dtype == DT_INT8 && k > 0) {
-        memset(&product.shape, 0, sizeof product.shape);
-        product.shape.rank = 2;
-        product.shape.a[0] = product.shape.c[0] = m;
-        product.shape.a[1] = product.shape.b[0] = k;
-        product.shape.b[1] = product.shape.c[1] = n;
-        product.shape.a_transposed = a_transposed;
-        product.shape.b_transposed = b_transposed;
-        TRY(run_fast(ctx, &product, sums, &done));
-    }
-    if (!done)
-        gemm_int(ctx->team, 1, NULL, m, n, k,
-             int_matrix(a, a_transposed ? 1 : k, a_transposed ? m : 1, &product.a_scale.zero, 1),
-             int_matrix(b, b_transposed ? 1 : n, b_transposed ? k : 1, product.b.zero, product.b.zeros), sums);
+    IntProduct product = {.m = m, .n = n, .k = k, .batch = 1,
+                          .shape = {.rank = 2, .a = {m, k}, .b = {k, n}, .c = {m, n}, .a_transposed = a_transposed,
+                                    .b_transposed = b_transposed}};
+    set_operands(&product, ctx, &a_scale, &columns, fast);
+    TRY(int_product_room(ctx, y->count, &sums));
+    TRY(int_product(ctx, &product, sums, &shift));
     TRY(add_c(ctx, sums, m, n));
-    if (!real) {
-        requantize(ctx->team, sums, m, n, 1, product.multiplier, product.b.scales, NULL, product.y_scale, y->data);
-        return NULL;
-    }
-    for (int64_t i = 0; i < y->count; i++)
-        ((float *)y->data)[i] = (float)sums[i] * product.multiplier[product.b.scales == 1 ? 0 : i % n];
+    if (real)
+        dequantize_rows(ctx->team, sums, m, n, shift, multiplier, columns.scales, y->data);
+    else
+        requantize_rows(ctx->team, sums, m, n, shift, multiplier, columns.scales, y_scale, y->data);
     return NULL;
 }
 
@@ -230,11 +167,12 @@ static Status infer_matmul_integer(Node *node)
     return matmul_infer(node, 0, 1, DT_INT32);
 }
 
-static Status eval_matmul_integer(EvalCtx *ctx)
+static Status run_matmul_integer(EvalCtx *ctx, bool fast)
 {
     const Tensor *a = ctx->in[0], *b = ctx->in[1];
     ChannelScales left, right;
     MatmulPlan plan;
+    const int32_t *shift;
 
     TRY(check_8_bit(ctx, 0, 1));
     TRY(matmul_plan(ctx, a, b, &plan));
@@ -242,18 +180,40 @@ static Status eval_matmul_integer(EvalCtx *ctx)
     TRY(read_channel_scales(ctx, -1, 2, a->dtype, plan.m, &left));
     TRY(read_channel_scales(ctx, -1, 3, b->dtype, plan.n, &right));
     TRY(eval_output(ctx, 0, DT_INT32, plan.rank, plan.dims));
-    if (ctx->out[0].count > 0)
-        gemm_int(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
-                 int_matrix(a, plan.k, 1, left.zero, left.zeros), int_matrix(b, plan.n, 1, right.zero, right.zeros),
-                 ctx->out[0].data);
+    if (ctx->out[0].count == 0)
+        return NULL;
+    IntProduct product = int_product_of_plan(&plan);
+    product.a = a;
+    product.a_zero = left.zero;
+    product.a_zeros = left.zeros;
+    product.a_zero_input = 2;
+    product.b = b;
+    product.b_zero = right.zero;
+    product.b_zeros = right.zeros;
+    product.b_input = 1;
+    product.fast = fast;
+    TRY(int_product(ctx, &product, ctx->out[0].data, &shift));
+    if (shift != NULL)
+        add_row_shift(ctx->out[0].data, plan.batch * plan.m, plan.n, shift);
     return NULL;
+}
+
+static Status eval_matmul_integer(EvalCtx *ctx)
+{
+    return run_matmul_integer(ctx, false);
+}
+
+static Status eval_matmul_integer_fast(EvalCtx *ctx)
+{
+    return run_matmul_integer(ctx, true);
 }
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static bool accepts_int(const EvalCtx *ctx)
 {
-    return is_8_bit(ctx->in[A]) && ctx->in[B]->dtype == DT_INT8 && fast_integer_exact();
+    (void)ctx;
+    return fast_integer_exact();
 }
 
 static const AttrSpec qgemm_attrs[] = {{"alpha", ATTR_FLOAT, false},
@@ -261,6 +221,7 @@ static const AttrSpec qgemm_attrs[] = {{"alpha", ATTR_FLOAT, false},
                                        {"transB", ATTR_INT, false},
                                        {NULL, ATTR_UNDEFINED, false}};
 static const OpImpl qmatmul_impls[] = {{"onednn", accepts_int, eval_qmatmul_fast}, {NULL, NULL, NULL}};
+static const OpImpl matmul_integer_impls[] = {{"onednn", accepts_int, eval_matmul_integer_fast}, {NULL, NULL, NULL}};
 static const OpImpl qgemm_impls[] = {{"onednn", accepts_int, eval_qgemm_fast}, {NULL, NULL, NULL}};
 
 const OpDef op_qlinearmatmul = {
@@ -287,6 +248,7 @@ const OpDef op_matmulinteger = {
     .max_out = 1,
     .infer = infer_matmul_integer,
     .eval = eval_matmul_integer,
+    .impls = matmul_integer_impls,
     .quant = RULE_FLOAT,
 };
 

@@ -41,7 +41,7 @@ static float float_of_key(int32_t key)
 
 /* ---- loops that must be fast ------------------------------------------------------------------------------------- */
 
-CPU_CLONES static void find_extremes(const float *x, size_t n, int32_t *ret_low, int32_t *ret_high)
+CPU_BODY void find_extremes_body(const float *x, size_t n, int32_t *ret_low, int32_t *ret_high)
 {
     int32_t low = INT32_MAX, high = INT32_MIN;
     for (size_t i = 0; i < n; i++) {
@@ -55,16 +55,21 @@ CPU_CLONES static void find_extremes(const float *x, size_t n, int32_t *ret_low,
     *ret_high = high;
 }
 
-/* Zeros of both signs go to bin H; returns how many there are. */
-CPU_CLONES static int64_t find_bins(const float *x, size_t n, float per_bin, uint16_t *ret)
+CPU_LEVELS(static, find_extremes, (const float *x, size_t n, int32_t *ret_low, int32_t *ret_high), (x, n, ret_low, ret_high))
+
+/* Zeros of both signs go to bin H; *ret_zeros: how many there are. */
+CPU_BODY void find_bins_body(const float *restrict x, size_t n, float per_bin, uint16_t *restrict ret, int64_t *ret_zeros)
 {
     int32_t zeros = 0;
     for (size_t i = 0; i < n; i++) {
         ret[i] = (uint16_t)(HALF + ((int32_t)(fabsf(x[i]) * per_bin) ^ (x[i] < 0 ? -1 : 0)));
         zeros += x[i] == 0;
     }
-    return zeros;
+    *ret_zeros = zeros;
 }
+
+CPU_LEVELS(static, find_bins, (const float *restrict x, size_t n, float per_bin, uint16_t *restrict ret, int64_t *ret_zeros),
+           (x, n, per_bin, ret, ret_zeros))
 
 /* Moves the bins of elements that are not 0 together; returns how many there are. */
 static size_t drop_zeros(const float *x, size_t n, uint16_t *index)
@@ -80,7 +85,9 @@ static size_t drop_zeros(const float *x, size_t n, uint16_t *index)
 static void count_block(Tally *tally, const float *x, size_t n, float per_bin)
 {
     uint16_t *index = tally->index;
-    int64_t zeros = find_bins(x, n, per_bin, index);
+    int64_t zeros;
+
+    find_bins(x, n, per_bin, index, &zeros);
     tally->zeros += zeros;
     tally->counted += (int64_t)n;
     /* Increments of one bin wait for each other: many zeros are better taken out first. */

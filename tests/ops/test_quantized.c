@@ -194,6 +194,81 @@ TEST(qlinear_matmul_and_qgemm_nodes_agree)
     one_node_free(&matmul), one_node_free(&half), one_node_free(&gemm), one_node_free(&real);
 }
 
+/* Two activations: any signedness and zero point on both sides, batches of one side or of both, against the exact sums. */
+TEST(products_of_two_activations_are_exact)
+{
+    enum { BATCH = 3, M = 7, N = 33, K = 130 };
+    static const int64_t batches[][2] = {{BATCH, BATCH}, {1, BATCH}, {BATCH, 1}};
+    Random random = {33};
+    uint8_t a[BATCH * M * K], b[BATCH * K * N], a_zero, b_zero, y_zero = 128;
+    float a_scale = 0.01F, b_scale = 0.02F, y_scale = 0.25F;
+
+    for (int round = 0; round < 24; round++) {
+        DType a_type = round % 2 == 0 ? DT_UINT8 : DT_INT8, b_type = round / 2 % 2 == 0 ? DT_UINT8 : DT_INT8;
+        const int64_t *batch = batches[round / 4 % 3];
+        random_bytes(&random, a, sizeof a);
+        random_bytes(&random, b, sizeof b);
+        a_zero = (uint8_t)random_range(&random, 0, 255);
+        b_zero = (uint8_t)random_range(&random, 0, 255);
+        Tensor left = over(a_type, 3, DIMS(batch[0], M, K), a), right = over(b_type, 3, DIMS(batch[1], K, N), b);
+        Tensor in[] = {left, number(&a_scale), byte(a_type, &a_zero), right, number(&b_scale), byte(b_type, &b_zero),
+                       number(&y_scale), byte(DT_UINT8, &y_zero)};
+        Tensor sums_in[] = {left, right, in[2], in[5]}, real_in[] = {left, right, in[1], in[4], in[2], in[5]};
+        OneNode fast = one_node("QLinearMatMul", "", 13, in, 8, 1), exact = one_node("QLinearMatMul", "", 13, in, 8, 1);
+        OneNode sums = one_node("MatMulInteger", "", 13, sums_in, 4, 1), real = one_node("MatMulIntegerToFloat",
+                                                                                      DOMAIN_MICROSOFT, 13, real_in, 6, 1);
+        CHECK_OK(one_node_run(&fast, false));
+        CHECK_OK(one_node_run(&exact, true));
+        CHECK(memcmp(fast.out[0].data, exact.out[0].data, fast.out[0].bytes) == 0);
+        CHECK_OK(one_node_run(&sums, false));
+        CHECK_OK(one_node_run(&real, false));
+        for (int64_t i = 0; i < BATCH * M * N; i++) {
+            int64_t g = i / (M * N), row = i / N % M, column = i % N, sum = 0;
+            for (int64_t k = 0; k < K; k++)
+                sum += (tensor_get_int(&left, ((batch[0] == 1 ? 0 : g) * M + row) * K + k) - tensor_get_int(&in[2], 0)) *
+                       (tensor_get_int(&right, ((batch[1] == 1 ? 0 : g) * K + k) * N + column) - tensor_get_int(&in[5], 0));
+            CHECK_INT(((const int32_t *)sums.out[0].data)[i], sum);
+            CHECK(((const float *)real.out[0].data)[i] == (float)sum * (a_scale * b_scale));
+        }
+        one_node_free(&fast), one_node_free(&exact), one_node_free(&sums), one_node_free(&real);
+    }
+}
+
+/* Both sides transposed, uint8 on the right, the sums shifted by a list: in floats and in 8 bits. */
+TEST(qgemm_node_of_unsigned_transposed_sides)
+{
+    enum { M = 6, N = 19, K = 40 };
+    Random random = {34};
+    uint8_t a[M * K], b[K * N], a_zero = 3, b_zero[N], y_zero = 100;
+    float a_scale = 0.01F, y_scale = 0.1F, b_scale[N];
+    int32_t c[N];
+
+    random_bytes(&random, a, sizeof a);
+    random_bytes(&random, b, sizeof b);
+    for (int same = 0; same < 2; same++)
+        for (int turned = 0; turned < 4; turned++) {
+            for (int j = 0; j < N; j++) {
+                b_scale[j] = 0.01F + 0.01F * fabsf(random_float(&random));
+                b_zero[j] = (uint8_t)(same ? 77 : 70 + j); /* those of columns differ: plain loops */
+                c[j] = (int32_t)random_range(&random, -10000, 10000);
+            }
+            Tensor in[] = {over(DT_UINT8, 2, turned & 1 ? DIMS(K, M) : DIMS(M, K), a), number(&a_scale),
+                           byte(DT_UINT8, &a_zero), over(DT_UINT8, 2, turned & 2 ? DIMS(N, K) : DIMS(K, N), b),
+                           over(DT_FLOAT, 1, DIMS(N), b_scale), over(DT_UINT8, 1, DIMS(N), b_zero),
+                           over(DT_INT32, 1, DIMS(N), c), number(&y_scale), byte(DT_UINT8, &y_zero)};
+            for (int n_in = 7; n_in <= 9; n_in += 2) {
+                OneNode fast = one_node("QGemm", DOMAIN_MICROSOFT, 13, in, n_in, 1);
+                OneNode exact = one_node("QGemm", DOMAIN_MICROSOFT, 13, in, n_in, 1);
+                node_set_int(fast.node, "transA", turned & 1), node_set_int(exact.node, "transA", turned & 1);
+                node_set_int(fast.node, "transB", turned >> 1), node_set_int(exact.node, "transB", turned >> 1);
+                CHECK_OK(one_node_run(&fast, false));
+                CHECK_OK(one_node_run(&exact, true));
+                CHECK(memcmp(fast.out[0].data, exact.out[0].data, fast.out[0].bytes) == 0);
+                one_node_free(&fast), one_node_free(&exact);
+            }
+        }
+}
+
 TEST(matmul_integer_node_takes_zero_points)
 {
     const uint8_t a[] = {11, 7, 3, 10, 6, 2}, b[] = {1, 4, 2, 5, 3, 6}, a_zero = 12, b_zero = 0;

@@ -3,8 +3,9 @@
  *     float ─ Q ─ [ Conv ─ Add ─ Conv ] ─ DQ ─ float          saves: float cost - integer cost of the three
  *                                                             pays:  Q and DQ on its shores
  *
- * An island is what integer nodes reach from each other. One that pays more than it saves stays float as a whole: nodes with few
- * channels or a handful of elements cost their runtime's overhead, in integers as in float, and each shore two nodes more.
+ * An island is what integer nodes reach from each other. One that would be clearly slower stays float as a whole: nodes with few
+ * channels or a handful of elements cost their runtime's overhead, in integers as in float, and each shore two nodes more. A model
+ * that runs in next to no time is quantized all the same: there a smaller file is what int8 is for.
  *
  * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI, one thread, measured op by op (differences of graphs with few and
  * many nodes of one op); ns per element, GMAC/s. Their ratios, not their size, decide.
@@ -14,6 +15,8 @@
 
 #include <math.h>
 
+static const double clearly = 0.02;      /* slower by this share of the float cost */
+static const double next_to_no_us = 150; /* of all integer nodes together, in float */
 static const double fixed_us = 0.35;     /* of any node */
 static const double quantize_ns = 0.05;  /* a QuantizeLinear */
 static const double dequantize_ns = 0.08;
@@ -170,6 +173,7 @@ static void pay_shores(Islands *islands, const Node *node)
 bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, bool *marks)
 {
     bool any = false;
+    double all = 0.0;
     if (plan->counts.n == 0 || plan->ignore_costs)
         return false;
     Islands islands = {plan, arena_array(scratch, plan->n_nodes, sizeof(uint32_t)), arena_array(scratch, plan->n_nodes, sizeof(double)),
@@ -184,13 +188,14 @@ bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, b
             continue;
         Rate cost = node_cost(plan, node);
         uint32_t root = root_of(&islands, node->id);
+        all += cost.floats;
         islands.gain[root] += cost.floats - cost.integers;
         islands.spent[root] += cost.integers;
         pay_shores(&islands, node);
     }
-    for (const Node *node = graph->first; node != NULL; node = node->next) {
+    for (const Node *node = graph->first; node != NULL && all > next_to_no_us; node = node->next) {
         uint32_t root = is_inside(plan, node) ? root_of(&islands, node->id) : node->id;
-        if (!is_inside(plan, node) || islands.gain[root] >= 0.0)
+        if (!is_inside(plan, node) || islands.gain[root] >= -clearly * (islands.spent[root] + islands.gain[root]))
             continue;
         plan->nodes[node->id].reason =
             arena_printf(plan->arena, "it stands with others that would be slower in integers: about %.1f us instead of %.1f",

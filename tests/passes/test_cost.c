@@ -8,11 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A convolution over eight pixels between two ops that run in float. */
-static void small(Model *m)
+/* A depthwise convolution of few channels between two ops that run in float. */
+static void slow(Model *m)
 {
-    Value *x = TEST_NODE(m, "Exp", "e", test_input(m, "x", "1,16,2,4"));
-    x = TEST_NODE(m, "Conv", "c", x, test_floats(m, "w", "16,16,1,1"));
+    Value *x = TEST_NODE(m, "Exp", "e", test_input(m, "x", "1,8,512,512"));
+    x = TEST_NODE(m, "Conv", "c", x, test_floats(m, "w", "8,1,3,3"));
+    node_set_int(x->producer, "group", 8);
+    test_output(TEST_NODE(m, "Exp", "y", x));
+}
+
+/* The same over few pixels. */
+static void tiny(Model *m)
+{
+    Value *x = TEST_NODE(m, "Exp", "e", test_input(m, "x", "1,8,16,16"));
+    x = TEST_NODE(m, "Conv", "c", x, test_floats(m, "w", "8,1,3,3"));
+    node_set_int(x->producer, "group", 8);
     test_output(TEST_NODE(m, "Exp", "y", x));
 }
 
@@ -75,13 +85,18 @@ static int count_integers(void (*build)(Model *m), bool ignore_costs)
 
 TEST(islands_that_cost_more_than_they_save_stay_float)
 {
-    CHECK_INT(count_integers(small, false), 0);
+    CHECK_INT(count_integers(slow, false), 0);
     CHECK_INT(count_integers(large, false), 2);
     CHECK_INT(count_integers(both, false), 1);
 }
 
+TEST(models_that_run_in_no_time_are_quantized_for_their_size)
+{
+    CHECK_INT(count_integers(tiny, false), 1);
+}
+
 TEST(costs_can_be_ignored)
 {
-    CHECK_INT(count_integers(small, true), 1);
+    CHECK_INT(count_integers(slow, true), 1);
     CHECK_INT(count_integers(both, true), 2);
 }

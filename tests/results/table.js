@@ -49,7 +49,7 @@ function reason(result) {
 function rowText(result) {
     const total = result.macs.integer + result.macs.float;
     return `| ${[
-        result.name,
+        result.options.length === 0 ? result.name : `${result.name} (\`${result.options.join(' ')}\`)`,
         result.figure || '–',
         sqnr(result.sqnr),
         result.ratio.toFixed(3),
@@ -66,8 +66,8 @@ function writeTable(file, results, of) {
     const list = (all) => (all.length === 0 ? 'none' : all.map((result) => result.name).join(', '));
     const text = `# Results
 
-Every model that is at hand, quantized by the program as it stands, with no option beyond those that say how its data is read; both
-files then run in ONNX Runtime ${version}, which all figures come from. Made by
+Every model that is at hand, quantized by the program as it stands, with no option beyond those that say how its data is read, unless
+a row names one; both files then run in ONNX Runtime ${version}, which all figures come from. Made by
 
 \`\`\`
 QUANTIZE_SHARED=../shared make results      # NAMES='yolo kws': some rows, RUNS=100, SECONDS=15, OPTIONS: for quantize

@@ -60,6 +60,12 @@ static const IntegerOp integer_ops[] = {
     {"ReduceMin", FORM_SAME, NULL, ""},
 };
 
+/* The op of com.microsoft that takes the same inputs without ys and yz and gives floats; NULL: the form needs its Q. */
+static const char *open_type(Form form)
+{
+    return form == FORM_MATMUL ? "MatMulIntegerToFloat" : form == FORM_GEMM ? "QGemm" : NULL;
+}
+
 /* One end of a group: a quantized value with its parameters. */
 typedef struct Edge {
     Value *quantized, *scale, *zero_point; /* zero_point may be NULL in the file; made here then */
@@ -69,7 +75,8 @@ typedef struct Group {
     Arena *arena;
     const Node *node;
     Edge *inputs;      /* n_in; quantized is NULL for an input that is not behind a DQ */
-    Node **quantizers; /* n_out */
+    bool open;         /* no Q behind it: the integer op gives floats */
+    Node **quantizers; /* n_out; of a group that is not open, as are the outputs */
     Edge *outputs;
     Node *absorbed; /* Relu or Clip between the op and its Q, or NULL */
 } Group;
@@ -186,6 +193,51 @@ static const char *outputs_problem(Group *group, bool may_absorb)
     return NULL;
 }
 
+/* A Q reads it, or the Q behind a lone Relu or Clip, which then must fit. */
+static bool has_quantizer(const Value *value)
+{
+    const Node *user = value_only_user(value);
+    if (user != NULL && (node_is(user, "Relu") || node_is(user, "Clip"))) {
+        const Node *next = value_only_user(user->out[0]);
+        return next != NULL && node_is(next, "QuantizeLinear");
+    }
+    for (size_t i = 0; i < value->n_uses; i++)
+        if (node_is(value->uses[i].node, "QuantizeLinear"))
+            return true;
+    return false;
+}
+
+static const Shape *known_shape(const Value *value)
+{
+    static const Shape unknown = {.rank = -1};
+    return value->type.kind == TYPE_TENSOR ? &value->type.shape : &unknown;
+}
+
+/* (n), or next to a left factor (m, k) also (1, n), (m, 1) and (m, n). */
+static bool is_bias(const Shape *bias, const Shape *left, const Shape *right)
+{
+    int64_t n = right->rank == 2 ? right->dims[1].size : -1, m = left->rank == 2 ? left->dims[0].size : -1;
+    if (bias->rank == 1)
+        return n >= 0 && bias->dims[0].size == n;
+    if (bias->rank != 2 || left->rank != 2 || n < 0 || bias->dims[0].size < 0)
+        return false;
+    bool rows = bias->dims[0].size == m;
+    return bias->dims[1].size == n ? rows || bias->dims[0].size == 1 : rows && bias->dims[1].size == 1;
+}
+
+/* The runtime makes a Gemm of a MatMul and the bias behind it before it looks for integers, and a Gemm with a float bias has no
+ * integer form. */
+static const char *open_problem(const Node *node)
+{
+    const Node *user = node->out[0]->n_outputs > 0 ? NULL : value_only_user(node->out[0]);
+    if (user == NULL || !node_is(node, "MatMul") || !node_is(user, "Add") || user->graph != node->graph)
+        return NULL;
+    const Value *bias = user->in[user->in[0] == node->out[0] ? 1 : 0];
+    return is_bias(known_shape(bias), known_shape(node->in[0]), known_shape(node->in[1]))
+               ? "the runtime joins it with the Add behind it into a Gemm in float"
+               : NULL;
+}
+
 static void find_inputs(Group *group)
 {
     const Node *node = group->node;
@@ -254,7 +306,7 @@ static const char *weighted_problem(const Group *group, Form form)
     const Node *node = group->node;
     if (!is_activation(group, 0))
         return "its input comes from no DequantizeLinear with one constant scale";
-    if (!same_type(&group->inputs[0], &group->outputs[0]))
+    if (!group->open && !same_type(&group->inputs[0], &group->outputs[0]))
         return "its input and output are quantized to different types";
     int64_t axis = form == FORM_CONV ? 0 : form == FORM_GEMM && node_int(node, "transB", 0) != 0 ? 2 : 1;
     if (!is_weight(group, 1, axis))
@@ -309,10 +361,23 @@ static void put(Value **list, int *n, const Edge *edge)
     list[(*n)++] = edge->zero_point;
 }
 
+/* a b as bs az bz */
+static int to_float_inputs(const Group *group, Value **list)
+{
+    for (int i = 0; i < 2; i++) {
+        list[i] = group->inputs[i].quantized;
+        list[2 + i] = group->inputs[i].scale;
+        list[4 + i] = group->inputs[i].zero_point;
+    }
+    return 6;
+}
+
 static int integer_inputs(const Group *group, Form form, Value **list)
 {
     const Node *node = group->node;
-    const Edge *out = &group->outputs[0];
+    const Edge *out = group->open ? NULL : &group->outputs[0];
+    if (group->open && form == FORM_MATMUL)
+        return to_float_inputs(group, list);
     int n = 0;
     if (form == FORM_SAME) {
         list[n++] = group->inputs[0].quantized;
@@ -320,7 +385,7 @@ static int integer_inputs(const Group *group, Form form, Value **list)
             list[n++] = node->in[i];
         return n;
     }
-    if (form == FORM_CONCAT) {
+    if (form == FORM_CONCAT && out != NULL) {
         list[n++] = out->scale;
         list[n++] = out->zero_point;
     }
@@ -330,7 +395,7 @@ static int integer_inputs(const Group *group, Form form, Value **list)
     Value *bias = form == FORM_CONV || form == FORM_GEMM ? node_in(node, 2) : NULL;
     if (form == FORM_GEMM)
         list[n++] = bias == NULL ? NULL : group->inputs[2].quantized;
-    if (form != FORM_CONCAT) {
+    if (form != FORM_CONCAT && out != NULL) {
         list[n++] = out->scale;
         list[n++] = out->zero_point;
     }
@@ -362,10 +427,10 @@ static Node *make_integer_node(const Group *group, const IntegerOp *op)
     Node *integer = arena_alloc(group->arena, sizeof *integer);
     *integer = *node;
     if (op->integer_type != NULL) {
-        integer->op_type = op->integer_type;
-        integer->domain = op->domain;
-        integer->opset = op->domain[0] == '\0' ? node->opset : 1;
-        integer->def = op_find(op->domain, op->integer_type, integer->opset);
+        integer->op_type = group->open ? open_type(op->form) : op->integer_type;
+        integer->domain = group->open ? DOMAIN_MICROSOFT : op->domain;
+        integer->opset = integer->domain[0] == '\0' ? node->opset : 1;
+        integer->def = op_find(integer->domain, integer->op_type, integer->opset);
         if (integer->def == NULL)
             return NULL;
         integer_attributes(group, integer);
@@ -375,7 +440,7 @@ static Node *make_integer_node(const Group *group, const IntegerOp *op)
     integer->in_slot = NULL;
     integer->out = arena_array(group->arena, (size_t)node->n_out, sizeof integer->out[0]);
     for (int i = 0; i < node->n_out; i++)
-        integer->out[i] = group->quantizers[i]->out[0];
+        integer->out[i] = group->open ? node->out[i] : group->quantizers[i]->out[0];
     return integer;
 }
 
@@ -394,14 +459,15 @@ static Node *join_group(Arena *arena, const Node *node, const IntegerOp *op, boo
 {
     Group group = {.arena = arena, .node = node};
     find_inputs(&group);
-    bool may_absorb = op->form == FORM_CONV || op->form == FORM_GEMM || op->form == FORM_BINARY;
-    *ret_problem = outputs_problem(&group, may_absorb);
+    bool may_absorb = op->form != FORM_UNARY && op->form != FORM_CONCAT && op->form != FORM_SAME;
+    group.open = open_type(op->form) != NULL && node->out[0] != NULL && !has_quantizer(node->out[0]);
+    *ret_problem = group.open ? open_problem(node) : outputs_problem(&group, may_absorb);
     if (*ret_problem == NULL)
         *ret_problem = group_problem(&group, op->form);
     Node *integer = *ret_problem == NULL ? make_integer_node(&group, op) : NULL;
     if (integer == NULL)
         return NULL;
-    for (int i = 0; i < node->n_out; i++)
+    for (int i = 0; i < node->n_out && !group.open; i++)
         covered[group.quantizers[i]->id] = true;
     if (group.absorbed != NULL)
         covered[group.absorbed->id] = true;

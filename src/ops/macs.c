@@ -78,6 +78,7 @@ static const struct MacsRow {
     {"QLinearConv", "", 0, 3, false, forward_macs},
     {"QLinearMatMul", "", 0, 3, false, matmul_macs},
     {"QGemm", DOMAIN_MICROSOFT, 0, 3, false, matmul_macs},
+    {"MatMulIntegerToFloat", DOMAIN_MICROSOFT, 0, 1, false, matmul_macs},
 };
 
 static const struct MacsRow *find_row(const Node *node)

@@ -39,7 +39,8 @@ static Status fuse_instance(PassContext *context, Node *node)
     int64_t channels = norm.x->type.shape.dims[1].size;
     if ((norm.gamma != NULL && !norm_is_per_channel(&norm, norm.gamma->constant)) ||
         (norm.beta != NULL && !norm_is_per_channel(&norm, norm.beta->constant)) ||
-        (norm.gamma == NULL && norm.beta == NULL && (norm.rank < 4 || is_for_layer_norm(norm.last))) || channels < 1 || channels > 1 << 20)
+        (norm.gamma == NULL && norm.beta == NULL && (norm.rank < 4 || is_for_layer_norm(norm.last))) || channels < 1 ||
+        channels > 1 << 20)
         return NULL;
     in[0] = norm.x;
     TRY(norm_constant(node->graph, "gamma", norm.gamma == NULL ? NULL : norm.gamma->constant, channels, 1, &in[1]));

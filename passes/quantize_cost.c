@@ -7,8 +7,8 @@
  * channels or a handful of elements cost their runtime's overhead, in integers as in float, and each shore two nodes more. A model
  * that runs in next to no time is quantized all the same: there a smaller file is what int8 is for.
  *
- * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI, one thread, measured op by op (differences of graphs with few and
- * many nodes of one op); ns per element, GMAC/s. Their ratios, not their size, decide.
+ * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI, one thread, measured op by op (differences of graphs with few
+ * and many nodes of one op); ns per element, GMAC/s. Their ratios, not their size, decide.
  */
 #include "passes/quantize.h"
 #include "src/ops/ops.h"
@@ -176,8 +176,8 @@ bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, b
     double all = 0.0;
     if (plan->counts.n == 0 || plan->ignore_costs)
         return false;
-    Islands islands = {plan, arena_array(scratch, plan->n_nodes, sizeof(uint32_t)), arena_array(scratch, plan->n_nodes, sizeof(double)),
-                       arena_array(scratch, plan->n_nodes, sizeof(double))};
+    Islands islands = {plan, arena_array(scratch, plan->n_nodes, sizeof(uint32_t)),
+                       arena_array(scratch, plan->n_nodes, sizeof(double)), arena_array(scratch, plan->n_nodes, sizeof(double))};
     for (uint32_t id = 0; id < plan->n_nodes; id++)
         islands.parent[id] = id;
     for (const Node *node = graph->first; node != NULL; node = node->next)

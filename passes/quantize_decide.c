@@ -288,7 +288,8 @@ static NodeFate choose_fate(Decider *decider, const Node *node)
         decision->reason = "no weighted op in front of it to fuse it with";
         return FATE_FLOAT;
     }
-    if (decider->target->requantizes && node_is(node, "Mul") && !all_ready(decider, node)) { /* as dear as DQ and Q, and GELU stays whole */
+    /* As dear as DQ and Q, and GELU stays whole. */
+    if (decider->target->requantizes && node_is(node, "Mul") && !all_ready(decider, node)) {
         decision->reason = "one of its factors is float";
         return FATE_FLOAT;
     }

@@ -440,8 +440,9 @@ static void check_product(Pipeline *p)
     const char *shortfall = targets_shortfall(options, &p->job.product.evaluation, p->arena);
     if (shortfall != NULL) {
         warn(p, p->job.fallback_rounds > 0
-                    ? arena_printf(p->arena, "%s, and out of reach with half of the multiply-accumulates in integers; the best model "
-                                             "of %d is written", shortfall, p->job.fallback_rounds + 1)
+                    ? arena_printf(p->arena,
+                                   "%s, and out of reach with half of the multiply-accumulates in integers; the best model of %d "
+                                   "is written", shortfall, p->job.fallback_rounds + 1)
                     : shortfall);
         *p->exit_code = CODE_SHORT;
     }

@@ -99,7 +99,10 @@ Status recipe_equalize(Search *search, const Dataset *few, Model **ret, const ch
     static const struct {
         unsigned kind;
         const char *name;
-    } kinds[] = {{EQUALIZE_WEIGHTS, "channels equalized between weights"}, {EQUALIZE_NORMS, "channels smoothed behind normalizations"}};
+    } kinds[] = {
+        {EQUALIZE_WEIGHTS, "channels equalized between weights"},
+        {EQUALIZE_NORMS, "channels smoothed behind normalizations"},
+    };
     const char *words[] = {search->options->equalize, search->options->smooth_quant};
     double before = NAN;
     *ret = NULL;

@@ -2,6 +2,7 @@
 #include "src/app/product.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Top-1 where there are labels, else agreement with the float model. */
 static double drop_of(const Evaluation *e)
@@ -38,7 +39,9 @@ static const TargetRow rows[] = {
 
 static double wanted(const TargetRow *row, const Options *options)
 {
-    return *(const double *)((const char *)options + row->offset);
+    double value;
+    memcpy(&value, (const char *)options + row->offset, sizeof value);
+    return value;
 }
 
 /* How far the figure is on the wrong side; 0 when it is not, infinite when there is none. */

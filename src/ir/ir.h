@@ -360,7 +360,8 @@ int64_t attr_graphs(const Attr *attr, Graph *const **ret_graphs);
 /* Is it this op of ai.onnx, in a version that is known? (Only then its inputs and attributes were checked.) */
 static inline bool node_is(const Node *node, const char *op_type)
 {
-    return node->def != NULL && *node->op_type == *op_type && *node->domain == '\0' && __builtin_strcmp(node->op_type, op_type) == 0;
+    return node->def != NULL && *node->op_type == *op_type && *node->domain == '\0' &&
+           __builtin_strcmp(node->op_type, op_type) == 0;
 }
 /* NULL when omitted or beyond the end. */
 static inline Value *node_in(const Node *node, int i)

@@ -80,8 +80,8 @@ struct EvalCtx {
     Arena *scratch;             /* rewound after the node; small things. Big scratch: eval_scratch() */
     Team *team;                 /* threads that this run may use, or NULL */
     bool reference;             /* no fast implementations, please */
-    bool channels_last;         /* input 0, what FusedConv adds, and output 0 lie N D1..Dk C in memory, their dims are N C D1..Dk as ever. Only for
-                                   the ops that src/exec/layout.c says know it */
+    bool channels_last;         /* input 0, what FusedConv adds, and output 0 lie N D1..Dk C in memory, their dims are N C D1..Dk
+                                   as ever. Only for the ops that src/exec/layout.c says know it */
     struct EvalHost *host;      /* the executor behind the functions below; never read by ops */
     const char *implementation; /* set by op_eval(): the name of what ran, for profiles */
 };
@@ -174,8 +174,8 @@ MUST_USE Status ops_check(const Model *model);
 MUST_USE Status ops_add_node(Graph *graph, Node *before, const char *op_type, const char *domain, const char *name, int n_in,
                              Value *const *in, Value *out, Node **ret);
 
-/* macs.c: multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul, or of an integer form of these; -1 for other ops and where nothing is known. With
- * counts of a run the figure is that of its sample, dynamic sizes included; without (NULL) unknown dims count as 1.
+/* macs.c: multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul, or of an integer form of these; -1 for other ops and
+ * where nothing is known. With counts of a run the figure is that of its sample, dynamic sizes included; without (NULL) unknown dims count as 1.
  * op_is_weighted: one of the float ops with a constant weight. */
 typedef struct ElementCounts {
     int64_t *by_value; /* by value id; 0 = not seen */

@@ -3,7 +3,8 @@
  *     Add(x, y) ─ LayerNormalization      ==>      Sum(x, y) ─ LayerNormalization
  *
  * The same numbers. ONNX Runtime makes SkipLayerNormalization of the first (3.8 ns an element), and leaves the second alone (0.1
- * for the sum, 0.35 for the normalization). In a float model the Add usually has readers that keep it from that; Q/DQ take them away.
+ * for the sum, 0.35 for the normalization). In a float model the Add usually has readers that keep it from that; Q/DQ take
+ * them away.
  */
 #include "passes/pass.h"
 #include "src/ops/ops.h"

@@ -87,7 +87,7 @@ const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, flo
 /* Int32 input of n elements, or NULL when omitted. */
 MUST_USE Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret);
 
-/* ---- op_conv.c, shared with op_qconv.c and op_fused.c --------------------------------------------------------------------------- */
+/* ---- op_conv.c, shared with op_qconv.c and op_fused.c ------------------------------------------------------------ */
 
 MUST_USE Status conv_infer(Node *node, int x, int weight, DType dtype);
 MUST_USE Status conv_window(const EvalCtx *ctx, const Tensor *x, const Tensor *weight, Window *ret);

@@ -3,18 +3,20 @@
  *     float ─ Q ─ [ Conv ─ Add ─ Conv ] ─ DQ ─ float          saves: float cost - integer cost of the three
  *                                                             pays:  Q and DQ on its shores
  *
- * An island is what integer nodes reach from each other. One that would be clearly slower stays float as a whole: nodes with few
- * channels or a handful of elements cost their runtime's overhead, in integers as in float, and each shore two nodes more. A model
- * that runs in next to no time is quantized all the same: there a smaller file is what int8 is for.
+ * An island is what integer nodes reach from each other. A small one that would be clearly slower stays float as a whole: nodes
+ * with few channels or a handful of elements cost their runtime's overhead, in integers as in float, and each shore two nodes
+ * more. The costs are too coarse to judge an island that holds much of the work; and a model that runs in next to no time is
+ * quantized all the same: there a smaller file is what int8 is for.
  *
- * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI, one thread, measured op by op (differences of graphs with few
- * and many nodes of one op); ns per element, GMAC/s. Their ratios, not their size, decide.
+ * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI, one thread, measured op by op (differences of graphs with
+ * few and many nodes of one op); ns per element, GMAC/s. Their ratios, not their size, decide.
  */
 #include "passes/quantize.h"
 #include "src/ops/ops.h"
 
 #include <math.h>
 
+static const double small = 0.02;        /* share of the multiply-accumulates that a small island has at most */
 static const double clearly = 0.02;      /* slower by this share of the float cost */
 static const double next_to_no_us = 150; /* of all integer nodes together, in float */
 static const double fixed_us = 0.35;     /* of any node */
@@ -122,6 +124,7 @@ typedef struct Islands {
     uint32_t *parent;  /* by node id: union-find */
     double *gain;      /* by node id of the root: us */
     double *spent;     /* us of the island in integers, shores included */
+    double *macs;
 } Islands;
 
 static uint32_t root_of(Islands *islands, uint32_t id)
@@ -173,11 +176,14 @@ static void pay_shores(Islands *islands, const Node *node)
 bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, bool *marks)
 {
     bool any = false;
-    double all = 0.0;
+    double all = 0.0, macs = 0.0;
     if (plan->counts.n == 0 || plan->ignore_costs)
         return false;
-    Islands islands = {plan, arena_array(scratch, plan->n_nodes, sizeof(uint32_t)),
-                       arena_array(scratch, plan->n_nodes, sizeof(double)), arena_array(scratch, plan->n_nodes, sizeof(double))};
+    Islands islands = {.plan = plan,
+                       .parent = arena_array(scratch, plan->n_nodes, sizeof(uint32_t)),
+                       .gain = arena_array(scratch, plan->n_nodes, sizeof(double)),
+                       .spent = arena_array(scratch, plan->n_nodes, sizeof(double)),
+                       .macs = arena_array(scratch, plan->n_nodes, sizeof(double))};
     for (uint32_t id = 0; id < plan->n_nodes; id++)
         islands.parent[id] = id;
     for (const Node *node = graph->first; node != NULL; node = node->next)
@@ -188,18 +194,22 @@ bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, b
             continue;
         Rate cost = node_cost(plan, node);
         uint32_t root = root_of(&islands, node->id);
+        double own = (double)MAX(op_macs(node, &plan->counts), 0);
         all += cost.floats;
+        macs += own;
+        islands.macs[root] += own;
         islands.gain[root] += cost.floats - cost.integers;
         islands.spent[root] += cost.integers;
         pay_shores(&islands, node);
     }
     for (const Node *node = graph->first; node != NULL && all > next_to_no_us; node = node->next) {
         uint32_t root = is_inside(plan, node) ? root_of(&islands, node->id) : node->id;
-        if (!is_inside(plan, node) || islands.gain[root] >= -clearly * (islands.spent[root] + islands.gain[root]))
+        double spent = islands.spent[root], gain = islands.gain[root];
+        if (!is_inside(plan, node) || islands.macs[root] > small * macs || gain >= -clearly * (spent + gain))
             continue;
         plan->nodes[node->id].reason =
             arena_printf(plan->arena, "it stands with others that would be slower in integers: about %.1f us instead of %.1f",
-                         islands.spent[root], islands.spent[root] + islands.gain[root]);
+                         spent, spent + gain);
         any = marks[node->id] = true;
     }
     return any;

@@ -352,6 +352,21 @@ static void hand_down_scale(Decider *decider, const Node *node)
     }
 }
 
+/* What only the tail of the model reads - scores, boxes, masks - keeps all that was seen: a detector's scores are few among
+ * thousands of elements, and a range that cuts rare elements to serve the others cuts just them. */
+static const Range *whole_range(Decider *decider, const Value *value)
+{
+    const Range *range = range_of(decider, value);
+    if (decider->leads[value->id] || range == NULL || !decider->target->requantizes)
+        return range;
+    Range *whole = arena_copy(decider->plan->arena, range, sizeof *range);
+    whole->low = fminf(range->observed_min, 0.0f);
+    whole->high = fmaxf(range->observed_max, 0.0f);
+    whole->clipped_share = 0.0;
+    whole->method = "minmax";
+    return isfinite(whole->low) && isfinite(whole->high) && whole->low < whole->high ? whole : range;
+}
+
 static void give_outputs(Decider *decider, const Node *node)
 {
     QuantKind kind = node->def->quant.kind;
@@ -360,7 +375,7 @@ static void give_outputs(Decider *decider, const Node *node)
         decision->quantized = true;
         decision->by_integer = true;
         decision->name = arena_strdup(decider->plan->arena, node->out[i]->name);
-        decision->range = range_of(decider, node->out[i]);
+        decision->range = whole_range(decider, node->out[i]);
         decision->scale_of = node->out[i]->id;
         if (kind == QUANT_SAME_SCALE) {
             decision->params = decider->plan->values[node->in[0]->id].params;
@@ -372,7 +387,7 @@ static void give_outputs(Decider *decider, const Node *node)
         } else if (node_is(node, "HardSigmoid")) { /* saturation is part of the op: the range is [0, 1], seen or not */
             decision->params = target_params(decider->target, 0.0f, 1.0f);
         } else {
-            decision->params = params_from_range(decider, node->out[i]);
+            decision->params = target_params(decider->target, decision->range->low, high_end(node->out[i], decision->range));
         }
     }
 }

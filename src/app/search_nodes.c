@@ -72,7 +72,8 @@ static double wreck_noise(void)
 
 static Status hunt(Hunt *h, size_t from, size_t to, double noise)
 {
-    if (to == from || noise < wreck_noise() || h->trials >= MAX_TRIALS)
+    bool wrecks = noise >= wreck_noise(); /* not when there is no output of floats to judge by: NAN */
+    if (to == from || !wrecks || h->trials >= MAX_TRIALS)
         return NULL;
     if (to - from == 1) {
         h->kept_float[h->nodes->items[from]->id] =

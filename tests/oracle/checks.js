@@ -153,9 +153,11 @@ async function checkPlacement(job) {
     job.placement = JSON.parse(program.probe(['weighted', job.at('optimized.onnx')]));
     const { float: floats, ops } = job.placement, integers = integerOps(ops);
     const named = job.report.fallback.left_float;
-    // A fused node carries the name of the first, with a word before or behind it.
+    // A fused node carries the name of the first, with a word before or behind it; one in the runtime's blocked layout that of
+    // its output.
     const isNamed = (row) => named.some((left) => left.reason !== '' &&
-        [...row.name.replace(/\/\w*Fusion\/$/, '').split(' '), row.output].includes(left.node));
+        ([...row.name.replace(/\/\w*Fusion\/$/, '').split(' '), row.output].includes(left.node) ||
+            row.name.replace(/_output_0_nchwc$/, '') === left.node));
     const unnamed = floats.filter((row) => !isNamed(row));
     const names = unnamed.map((row) => `${row.op} '${row.name}'`).join(', ');
     job.check('loads in ONNX Runtime, heavy ops in integers', unnamed.length === 0 && (integers === '') === (job.row.allFloat === true),

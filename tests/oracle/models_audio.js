@@ -23,7 +23,7 @@ const silero = (name, file) => ({
 
 const AUDIO = [
     // The one Gemm behind the LSTM is left float, as it would be slower in integers, and named.
-    ...[['kws_cnn_bn', { job: INTEGERS }], ['kws_lstm', { allFloat: true }]].map(([name, more]) => ({
+    ...[['kws_cnn_bn', { job: INTEGERS }], ['kws_lstm', {}]].map(([name, more]) => ({
         name: `audio ${name}`, file: `models/audio/${name}.onnx`, calib: SPEECH, options: LOG_MEL,
         samples: 3, calibrate: 100, eval: SPEECH, labels: `${SPEECH}/labels.txt`, points: 1.0, ortPoints: 0.4, ...more,
     })),

@@ -157,7 +157,7 @@ async function checkPlacement(job) {
     // its output.
     const isNamed = (row) => named.some((left) => left.reason !== '' &&
         ([...row.name.replace(/\/\w*Fusion\/$/, '').split(' '), row.output].includes(left.node) ||
-            row.name.replace(/_output_0_nchwc$/, '') === left.node));
+            [/_nchwc$/, /_output_0_nchwc$/].some((end) => row.name.replace(end, '') === left.node)));
     const unnamed = floats.filter((row) => !isNamed(row));
     const names = unnamed.map((row) => `${row.op} '${row.name}'`).join(', ');
     job.check('loads in ONNX Runtime, heavy ops in integers', unnamed.length === 0 && (integers === '') === (job.row.allFloat === true),

@@ -4,6 +4,7 @@
 //                                                     ├─ ONNX Runtime: SQNR to fp32 near that of ort-x86
 //                                                     └─ executor: SQNR to fp32 no more than 1.5 dB below that
 //
+// Everything is quantized, whatever it costs (--placement all): the rules of a target are judged here, not what its ops cost.
 // A model for another runtime is run in other pieces here and there (a float bias behind a Relu that vanishes makes an integer
 // convolution of ONNX Runtime's, and none of ours), so the two differ by more than in run.js.
 'use strict';
@@ -47,7 +48,7 @@ async function checkRow(root, row, work, tell) {
     for (const [target, less] of Object.entries(TARGETS)) {
         const int8 = path.join(work, `${target}.onnx`);
         program.quantize([model, ...data, '--samples', Math.min(row.calibrate || 16, 16), ...row.options, '--effort', 'fast',
-            '--target', target, '-o', int8, '-q']);
+            '--target', target, '--placement', 'all', '-o', int8, '-q']);
         const found = JSON.parse(program.probe(['profile', int8, target]));
         tell(found.problem === '' && found.weighted > 0 && found.floats === 0, `${row.name} for ${target}`,
             `${found.weighted} weighted ops in integers, ${found.floats} float${found.problem && `; ${found.problem}`}`);

@@ -32,7 +32,8 @@ OPTIMIZE  = -O0 -DQUANTIZE_DEBUG
 endif
 
 SOURCES   = $(filter-out src/main.c,$(wildcard src/*/*.c passes/*.c calib/*.c))
-TESTS     = $(filter-out tests/oracle/% tests/conformance/% tests/bench/% tests/fuzz/%,$(wildcard tests/*.c tests/*/*.c))
+TESTS     = $(filter-out tests/oracle/% tests/conformance/% tests/bench/% tests/fuzz/%,$(wildcard tests/*.c tests/*/*.c)) \
+            tests/conformance/types.c
 OBJECTS   = $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema/onnx.pb-c.o
 COMPILE   = $(CC) $(CSTD) $(WARNINGS) $(OPTIMIZE) $(CFLAGS) $(INCLUDES) -MMD -MP
 
@@ -83,7 +84,7 @@ $(BUILD)/fuzz: $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/fuzz/mutate.o $(OBJECTS
 	@$(CC) $(OPTIMIZE) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Writes docs/ops.md.
-$(BUILD)/ops-doc: $(BUILD)/tests/conformance/ops_doc.o $(CORE)
+$(BUILD)/ops-doc: $(addprefix $(BUILD)/tests/,conformance/ops_doc.o conformance/types.o ops/accepted.o ops/mini.o) $(CORE)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -168,6 +169,8 @@ docs: deps
 conformance: deps
 	@sh tests/install-packages.sh libonnx-testdata
 	@$(MAKE) --no-print-directory $(BUILD)/conformance
+	@$(MAKE) --no-print-directory $(BUILD)/ops-doc
+	@$(BUILD)/ops-doc tests/conformance/expected-failures.txt | diff docs/ops.md - || { echo 'docs/ops.md is old: make docs'; exit 1; }
 	$(BUILD)/conformance tests/conformance/expected-failures.txt $(CASES)
 
 # Generated models with seeded random weights in build/bench; MODELS: some of their names.

@@ -8,18 +8,57 @@
 
 #include "src/ops/family.h"
 
-/* ---- 16-bit floats through float --------------------------------------------------------------------------------- */
+/* ---- types that eval does not know through one that it does: 16-bit floats (and double where asked) through float, elements
+ * of fewer than 8 bits, as they are, through uint8 ------------------------------------------------------------------ */
 
-static bool is_half(const Tensor *tensor)
+static bool is_half(DType dtype)
 {
-    return tensor != NULL && (tensor->dtype == DT_FLOAT16 || tensor->dtype == DT_BFLOAT16);
+    return dtype == DT_FLOAT16 || dtype == DT_BFLOAT16;
+}
+
+static bool is_packed(DType dtype)
+{
+    int bits = dtype_bits(dtype);
+
+    return bits > 0 && bits < 8;
+}
+
+/* The type in whose place eval of the op wants this input; DT_UNDEFINED: as it is. */
+static DType stand_in(const OpDef *def, const Tensor *tensor)
+{
+    if (tensor == NULL)
+        return DT_UNDEFINED;
+    if ((def->widen_half && is_half(tensor->dtype)) || (def->narrow_double && tensor->dtype == DT_DOUBLE))
+        return DT_FLOAT;
+    return def->unpack && is_packed(tensor->dtype) ? DT_UINT8 : DT_UNDEFINED;
+}
+
+/* Low bits of bytes to packed elements and back. */
+static void unpack(const Tensor *from, uint8_t *to)
+{
+    int bits = dtype_bits(from->dtype), each = 8 / bits;
+
+    for (int64_t i = 0; i < from->count; i++)
+        to[i] = (uint8_t)(((const uint8_t *)from->data)[i / each] >> (i % each * bits) & ((1 << bits) - 1));
+}
+
+static void pack(const uint8_t *from, Tensor *to)
+{
+    int bits = dtype_bits(to->dtype), each = 8 / bits;
+
+    memset(to->data, 0, to->bytes);
+    for (int64_t i = 0; i < to->count; i++)
+        ((uint8_t *)to->data)[i / each] |= (uint8_t)(from[i] << (i % each * bits));
 }
 
 static void widen(const Tensor *from, float *to)
 {
     const uint16_t *h = from->data;
 
-    if (from->dtype == DT_FLOAT16)
+    if (from->dtype == DT_DOUBLE)
+        for (int64_t i = 0; i < from->count; i++)
+            to[i] = (float)((const double *)from->data)[i];
+    else if (from->dtype == DT_FLOAT16)
         for (int64_t i = 0; i < from->count; i++)
             to[i] = half_to_float(h[i]);
     else
@@ -27,9 +66,14 @@ static void widen(const Tensor *from, float *to)
             to[i] = bfloat_to_float(h[i]);
 }
 
-static void narrow(const float *from, int64_t n, DType dtype, uint16_t *to)
+static void narrow(const float *from, int64_t n, DType dtype, void *data)
 {
-    if (dtype == DT_FLOAT16)
+    uint16_t *to = data;
+
+    if (dtype == DT_DOUBLE)
+        for (int64_t i = 0; i < n; i++)
+            ((double *)data)[i] = (double)from[i];
+    else if (dtype == DT_FLOAT16)
         for (int64_t i = 0; i < n; i++)
             to[i] = float_to_half(from[i]);
     else
@@ -64,17 +108,23 @@ static Status wide_text(EvalHost *host, size_t bytes, void **ret)
     return NULL;
 }
 
-/* An output is narrowed to the type of the first floating input, unless the model says that it is float. */
-static DType narrow_dtype(const EvalCtx *ctx, int i)
+/* Could an output of this type have been computed as that stand-in? */
+static bool stands_for(DType standing, DType dtype)
+{
+    return standing == DT_FLOAT ? dtype_is_float(dtype) : standing == DT_UINT8 && is_packed(dtype);
+}
+
+/* What output i becomes: the type that was inferred for it, else that of the first input in whose place another stood. */
+static DType narrow_dtype(const EvalCtx *ctx, int i, DType computed)
 {
     const Value *value = ctx->node != NULL && i < ctx->node->n_out ? ctx->node->out[i] : NULL;
 
-    if (value != NULL && value->type.kind == TYPE_TENSOR && value->type.dtype == DT_FLOAT)
-        return DT_FLOAT;
+    if (value != NULL && value->type.kind == TYPE_TENSOR && value->type.dtype != DT_UNDEFINED)
+        return stands_for(computed, value->type.dtype) ? value->type.dtype : computed;
     for (int k = 0; k < ctx->n_in; k++)
-        if (ctx->in[k] != NULL && dtype_is_float(ctx->in[k]->dtype))
+        if (ctx->in[k] != NULL && stands_for(computed, ctx->in[k]->dtype))
             return ctx->in[k]->dtype;
-    return DT_FLOAT;
+    return computed;
 }
 
 static Status eval_widened(EvalCtx *ctx)
@@ -89,11 +139,15 @@ static Status eval_widened(EvalCtx *ctx)
     for (int i = 0; i < ctx->n_in; i++) {
         void *data;
         in[i] = ctx->in[i];
-        if (!is_half(ctx->in[i]))
+        DType standing = stand_in(ctx->def, ctx->in[i]);
+        if (standing == DT_UNDEFINED)
             continue;
-        TRY(eval_scratch(ctx, (size_t)ctx->in[i]->count * sizeof(float), &data));
-        TRY(tensor_view(&tensors[i], DT_FLOAT, ctx->in[i]->rank, ctx->in[i]->dims, data));
-        widen(ctx->in[i], data);
+        TRY(eval_scratch(ctx, (size_t)ctx->in[i]->count * (size_t)dtype_bits(standing) / 8, &data));
+        TRY(tensor_view(&tensors[i], standing, ctx->in[i]->rank, ctx->in[i]->dims, data));
+        if (standing == DT_FLOAT)
+            widen(ctx->in[i], data);
+        else
+            unpack(ctx->in[i], data);
         in[i] = &tensors[i];
     }
     inner.in = in;
@@ -101,11 +155,13 @@ static Status eval_widened(EvalCtx *ctx)
     inner.host = &wide.host;
     TRY(ctx->def->eval(&inner));
     for (int i = 0; i < ctx->n_out; i++) {
-        DType dtype = out[i].dtype == DT_FLOAT ? narrow_dtype(ctx, i) : out[i].dtype;
         if (out[i].dtype == DT_UNDEFINED)
             continue;
+        DType dtype = narrow_dtype(ctx, i, out[i].dtype);
         TRY(eval_output(ctx, i, dtype, out[i].rank, out[i].dims));
-        if (out[i].dtype == DT_FLOAT && dtype != DT_FLOAT)
+        if (dtype != out[i].dtype && is_packed(dtype))
+            pack(out[i].data, &ctx->out[i]);
+        else if (dtype != out[i].dtype)
             narrow(out[i].data, out[i].count, dtype, ctx->out[i].data);
         else if (out[i].bytes > 0)
             memcpy(ctx->out[i].data, out[i].data, out[i].bytes);
@@ -312,6 +368,15 @@ Status eval_require_dtype(const EvalCtx *ctx, int i, DType dtype)
     return NULL;
 }
 
+Status eval_require_number(const EvalCtx *ctx, int i)
+{
+    const Tensor *in = eval_in(ctx, i);
+
+    if (in == NULL || dtype_is_float(in->dtype) || (dtype_is_integer(in->dtype) && dtype_bits(in->dtype) >= 8))
+        return NULL;
+    return eval_bad_dtype(ctx, i);
+}
+
 Status eval_require_same_dtype(const EvalCtx *ctx, int i, int j)
 {
     const Tensor *a = eval_in(ctx, i), *b = eval_in(ctx, j);
@@ -424,7 +489,7 @@ Status eval_converted(EvalCtx *ctx, const Tensor *tensor, DType dtype, const Ten
 Status op_eval(EvalCtx *ctx)
 {
     const OpDef *def = ctx->def;
-    bool half = false;
+    bool replaced = false;
 
     if (def == NULL || def->eval == NULL) {
         const Node *node = ctx->node;
@@ -447,8 +512,8 @@ Status op_eval(EvalCtx *ctx)
         }
     ctx->implementation = "reference";
     for (int i = 0; i < ctx->n_in; i++)
-        half = half || is_half(ctx->in[i]);
-    return half && def->widen_half ? eval_widened(ctx) : def->eval(ctx);
+        replaced = replaced || stand_in(def, ctx->in[i]) != DT_UNDEFINED;
+    return replaced ? eval_widened(ctx) : def->eval(ctx);
 }
 
 /* The host of a node on its own: every buffer from memory_alloc(). */

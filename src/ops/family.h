@@ -48,6 +48,7 @@ MUST_USE Status eval_axis(const EvalCtx *ctx, int64_t axis, int rank, int *ret);
 /* "float16 is not supported for input 1 ('w')". */
 MUST_USE Status eval_bad_dtype(const EvalCtx *ctx, int i);
 MUST_USE Status eval_require_dtype(const EvalCtx *ctx, int i, DType dtype);   /* omitted passes */
+MUST_USE Status eval_require_number(const EvalCtx *ctx, int i);                /* an integer of 8 bits or a float of 16, or more */
 MUST_USE Status eval_require_same_dtype(const EvalCtx *ctx, int i, int j);
 const Tensor *eval_in(const EvalCtx *ctx, int i);                              /* NULL when omitted or beyond the end */
 /* An int32 or int64 input of rank 0 or 1 as numbers in scratch; *ret_n = -1 when omitted. */
@@ -67,6 +68,9 @@ MUST_USE Status eval_converted(EvalCtx *ctx, const Tensor *tensor, DType dtype, 
 /* Copies a block of dims[rank] elements of `bytes` each; strides in elements, may be 0 (source) or negative. */
 void strided_copy(void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides, int rank,
                   const int64_t *dims, size_t bytes);
+/* The same between tensors of one type, elements of fewer than 8 bits included; offsets and strides in elements. */
+void strided_copy_elements(Tensor *to, int64_t to_offset, const int64_t *to_strides, const Tensor *from, int64_t from_offset,
+                           const int64_t *from_strides, int rank, const int64_t *dims);
 void strided_fill(void *to, int64_t n, const void *element, size_t bytes); /* n copies of one element */
 void row_major_strides(int rank, const int64_t *dims, int64_t *ret);
 int64_t count_of(const int64_t *dims, int begin, int end); /* product of dims[begin..end) */

@@ -305,4 +305,5 @@ const OpDef op_nonmaxsuppression = {
 const OpDef op_roialign = {
     .type = "RoiAlign", .domain = "", .versions = {10, 16, 22}, .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
     .attrs = roi_align_attrs, .infer = infer_roi_align, .eval = eval_roi_align, .quant = RULE_FLOAT, .widen_half = true,
+    .narrow_double = true,
 };

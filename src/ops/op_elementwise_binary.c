@@ -246,6 +246,7 @@ static Status eval_pow(EvalCtx *ctx)
 
     if (rows[base] == NULL)
         return eval_bad_dtype(ctx, 0);
+    TRY(eval_require_number(ctx, 1));
     TRY(read_pair(ctx, in, &view));
     TRY(eval_converted(ctx, in[1], whole ? DT_INT64 : base == DT_FLOAT ? DT_FLOAT : DT_DOUBLE, &in[1]));
     TRY(broadcast_plan(ctx, in, 2, &plan));

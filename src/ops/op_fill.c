@@ -103,12 +103,15 @@ static Status eval_constant_of_shape(EvalCtx *ctx)
                           TENSOR_MAX_RANK);
     if (value != NULL && value->count != 1)
         return eval_error(ctx, CODE_MODEL, "value has %lld elements, expected one", (long long)value->count);
-    if (value != NULL && dtype_bits(value->dtype) < 8)
-        return eval_error(ctx, CODE_UNSUPPORTED, "value of type %s is not supported", dtype_name(value->dtype));
     TRY(eval_output(ctx, 0, value != NULL ? value->dtype : DT_FLOAT, (int)n, dims));
     if (ctx->out[0].count == 0)
         return NULL;
-    if (value != NULL)
+    if (value != NULL && dtype_bits(value->dtype) < 8 && value->dtype != DT_STRING)
+        for (int64_t i = 0; i < ctx->out[0].count; i++)
+            tensor_set(&ctx->out[0], i, tensor_get(value, 0)); /* exact: these types fit a double */
+    else if (value != NULL && value->dtype == DT_STRING)
+        strided_fill(ctx->out[0].data, ctx->out[0].count, value->data, sizeof(TensorString));
+    else if (value != NULL)
         strided_fill(ctx->out[0].data, ctx->out[0].count, value->data, (size_t)dtype_bits(value->dtype) / 8);
     else
         memset(ctx->out[0].data, 0, ctx->out[0].bytes);
@@ -281,7 +284,7 @@ static Status eval_eye_like(EvalCtx *ctx)
     TRY(eye_dtype(ctx->node, x->dtype, &dtype));
     if (x->rank != 2)
         return eval_error(ctx, CODE_MODEL, "input has rank %d, expected 2", x->rank);
-    if (dtype_bits(dtype) < 8)
+    if (!dtype_is_float(dtype) && dtype != DT_BOOL && (!dtype_is_integer(dtype) || dtype_bits(dtype) < 8))
         return eval_error(ctx, CODE_UNSUPPORTED, "type %s is not supported", dtype_name(dtype));
     TRY(eval_output(ctx, 0, dtype, 2, x->dims));
     if (ctx->out[0].bytes > 0)

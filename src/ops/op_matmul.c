@@ -6,6 +6,7 @@
  */
 #include "src/ops/heavy.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
@@ -320,7 +321,15 @@ static Status add_c(EvalCtx *ctx, Tensor *y, double alpha, double beta)
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             int64_t from = (rows == 1 ? 0 : i) * columns + (columns == 1 ? 0 : j);
-            if (y->dtype == DT_FLOAT) {
+            if (y->dtype == DT_INT64 || y->dtype == DT_UINT64) {
+                uint64_t *to = (uint64_t *)y->data + i * n + j;
+                *to = (uint64_t)(int64_t)alpha * *to +
+                      (c == NULL ? 0 : (uint64_t)(int64_t)beta * ((const uint64_t *)c->data)[from]);
+            } else if (y->dtype == DT_INT32 || y->dtype == DT_UINT32) {
+                uint32_t *to = (uint32_t *)y->data + i * n + j;
+                *to = (uint32_t)(int32_t)alpha * *to +
+                      (c == NULL ? 0 : (uint32_t)(int32_t)beta * ((const uint32_t *)c->data)[from]);
+            } else if (y->dtype == DT_FLOAT) {
                 float *to = (float *)y->data + i * n + j;
                 float sum = alpha == 1.0 ? *to : (float)alpha * *to;
                 *to = c == NULL ? sum : sum + (beta == 1.0 ? 1.0F : (float)beta) * ((const float *)c->data)[from];
@@ -341,14 +350,18 @@ static Status run_gemm(EvalCtx *ctx, bool fast)
     bool done = false;
 
     TRY(eval_require_same_dtype(ctx, 0, 1));
-    if (a->dtype != DT_FLOAT && a->dtype != DT_DOUBLE)
+    PlainProduct plain = plain_product(a->dtype);
+    if (plain == NULL && a->dtype != DT_FLOAT)
         return eval_bad_dtype(ctx, 0);
+    if (dtype_is_integer(a->dtype) && (rint(alpha) != alpha || rint(beta) != beta || fabs(alpha) > 1e9 || fabs(beta) > 1e9))
+        return eval_error(ctx, CODE_UNSUPPORTED, "alpha %g and beta %g are not whole, the matrices are %s", alpha, beta,
+                          dtype_name(a->dtype));
     TRY(gemm_sizes(ctx, a, b, &m, &n, &k));
     TRY(eval_output(ctx, 0, a->dtype, 2, (int64_t[]){m, n}));
     Tensor *y = &ctx->out[0];
     Strides s = {a_transposed ? 1 : k, a_transposed ? m : 1, b_transposed ? 1 : n, b_transposed ? k : 1};
-    if (a->dtype == DT_DOUBLE) {
-        plain_double(a->data, b->data, y->data, m, n, k, s);
+    if (plain != NULL) {
+        plain(a->data, b->data, y->data, m, n, k, s);
         return add_c(ctx, y, alpha, beta);
     }
     if (fast && y->count > 0 && k > 0) {

@@ -99,7 +99,7 @@ static float scale_at(const Walk *walk, int64_t which)
 
 static Status check_scales(const EvalCtx *ctx, const Tensor *scale)
 {
-    if (!dtype_is_float(scale->dtype))
+    if (!dtype_is_float(scale->dtype) && scale->dtype != DT_FLOAT8E8M0)
         return eval_bad_dtype(ctx, 1);
     for (int64_t i = 0; i < scale->count; i++) {
         double value = tensor_get(scale, i);

@@ -39,7 +39,7 @@ static Status random_output(EvalCtx *ctx, DType dtype)
     int64_t n = 0;
     const int64_t *shape = node_ints(ctx->node, "shape", &n);
 
-    if (dtype_bits(dtype) < 8)
+    if (!dtype_is_float(dtype) && !(strcmp(ctx->node->op_type, "Bernoulli") == 0 && dtype_bits(dtype) >= 8))
         return eval_error(ctx, CODE_MODEL, "random numbers of type %lld are not possible",
                           (long long)node_int(ctx->node, "dtype", dtype));
     if (is_like(ctx->node))

@@ -266,10 +266,13 @@ static Status eval_log_sum_exp(EvalCtx *ctx)
     void *peaks_data, *sums_data;
     double *peaks, *sums;
 
-    if (x->dtype != DT_FLOAT && x->dtype != DT_DOUBLE)
+    DType dtype = x->dtype;
+    if (dtype != DT_FLOAT && dtype != DT_DOUBLE && (!dtype_is_integer(dtype) || dtype_bits(dtype) < 8))
         return eval_bad_dtype(ctx, 0);
+    if (dtype_is_integer(dtype))
+        TRY(eval_converted(ctx, x, DT_DOUBLE, &x));
     TRY(plan_reduction(ctx, x, &plan));
-    TRY(eval_output(ctx, 0, x->dtype, plan.out_rank, plan.out_dims));
+    TRY(eval_output(ctx, 0, dtype, plan.out_rank, plan.out_dims));
     if (plan.out_count == 0)
         return NULL;
     TRY(eval_scratch(ctx, (size_t)plan.out_count * sizeof(double), &peaks_data));
@@ -293,7 +296,11 @@ static Status eval_log_sum_exp(EvalCtx *ctx)
     }
     for (int64_t i = 0; i < plan.out_count; i++)
         sums[i] = isinf(peaks[i]) ? peaks[i] : peaks[i] + log(sums[i]);
-    finish_rows[x->dtype](sums, plan.out_count, ctx->out[0].data);
+    if (dtype != x->dtype) /* whole numbers: as a cast truncates */
+        for (int64_t i = 0; i < plan.out_count; i++)
+            tensor_set(&ctx->out[0], i, trunc(sums[i]));
+    else
+        finish_rows[dtype](sums, plan.out_count, ctx->out[0].data);
     return NULL;
 }
 

@@ -260,10 +260,12 @@ static Status eval_embed(EvalCtx *ctx)
     const int64_t dims[3] = {ids->dims[0], ids->dims[1], word->dims[1]};
     for (size_t i = 0; i < COUNT_OF(inputs); i++) {
         const Tensor *x = eval_in(ctx, inputs[i]);
+        TRY(eval_require_dtype(ctx, inputs[i], DT_INT32));
         if (x != NULL && x->count != ids->count && !(inputs[i] == EMBED_POSITIONS && x->count == dims[1]))
             return eval_error(ctx, CODE_MODEL, "input %d is %s, expected as many as there are ids", inputs[i],
                               tensor_shape_text(ctx->scratch, x));
     }
+    TRY(eval_require_dtype(ctx, EMBED_IDS, DT_INT32));
     TRY(last_axis_floats(ctx, EMBED_GAMMA, dims[2], &gamma));
     TRY(last_axis_floats(ctx, EMBED_BETA, dims[2], &beta));
     if (gamma == NULL || beta == NULL)

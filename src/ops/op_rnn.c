@@ -639,6 +639,7 @@ static const AttrSpec lstm_attrs[] = {RNN_ATTRS, {"input_forget", ATTR_INT, fals
 const OpDef op_lstm = {
     .type = "LSTM", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
     .attrs = lstm_attrs, .infer = infer_rnn, .eval = eval_lstm, .quant = RULE_FLOAT, .widen_half = true,
+    .narrow_double = true,
 };
 const OpDef op_ms_dynamicquantizelstm = {
     .type = "DynamicQuantizeLSTM", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 3, .max_in = 12, .min_out = 0,
@@ -647,8 +648,10 @@ const OpDef op_ms_dynamicquantizelstm = {
 const OpDef op_gru = {
     .type = "GRU", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
     .attrs = gru_attrs, .infer = infer_rnn, .eval = eval_gru, .quant = RULE_FLOAT, .widen_half = true,
+    .narrow_double = true,
 };
 const OpDef op_rnn = {
     .type = "RNN", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
     .attrs = rnn_attrs, .infer = infer_rnn, .eval = eval_rnn, .quant = RULE_FLOAT, .widen_half = true,
+    .narrow_double = true,
 };

@@ -105,4 +105,5 @@ static const AttrSpec roi_pool_attrs[] = {
 const OpDef op_maxroipool = {
     .type = "MaxRoiPool", .domain = "", .versions = {1, 22}, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
     .attrs = roi_pool_attrs, .infer = infer_roi_pool, .eval = eval_roi_pool, .quant = RULE_FLOAT, .widen_half = true,
+    .narrow_double = true,
 };

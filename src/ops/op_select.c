@@ -196,8 +196,10 @@ static Status eval_one_hot(EvalCtx *ctx)
     int axis;
 
     TRY(eval_element_bytes(ctx, 2, &bytes));
-    if (indices->dtype == DT_STRING || depth->dtype == DT_STRING || depth->count != 1 || values->count != 2)
-        return eval_error(ctx, CODE_MODEL, "expects numbers, a scalar depth and two values");
+    TRY(eval_require_number(ctx, 0));
+    TRY(eval_require_number(ctx, 1));
+    if (depth->count != 1 || values->count != 2)
+        return eval_error(ctx, CODE_MODEL, "expects a scalar depth and two values");
     if (indices->rank >= TENSOR_MAX_RANK)
         return eval_error(ctx, CODE_MODEL, "gives a rank above %d", TENSOR_MAX_RANK);
     TRY(one_hot_axis(ctx->node, indices->rank, &axis));

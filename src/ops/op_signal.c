@@ -100,7 +100,8 @@ static Status number_input(const EvalCtx *ctx, int i, double otherwise, double *
     *ret = otherwise;
     if (tensor == NULL)
         return NULL;
-    if (tensor->count != 1 || tensor->dtype == DT_STRING)
+    TRY(eval_require_number(ctx, i));
+    if (tensor->count != 1)
         return eval_error(ctx, CODE_MODEL, "input %d has %lld elements, expected a number", i,
                           (long long)tensor->count);
     *ret = tensor_get(tensor, 0);
@@ -353,6 +354,9 @@ static Status eval_mel(EvalCtx *ctx)
     TRY(whole_input(ctx, 0, 0, &mels));
     TRY(whole_input(ctx, 1, 0, &length));
     TRY(whole_input(ctx, 2, 0, &rate));
+    for (int i = 3; i < 5; i++)
+        if (!dtype_is_float(ctx->in[i]->dtype))
+            return eval_bad_dtype(ctx, i);
     TRY(number_input(ctx, 3, 0, &low));
     TRY(number_input(ctx, 4, 0, &high));
     if (dtype == DT_UNDEFINED || mels < 1 || mels > MAX_LENGTH || length < 1 || length > MAX_LENGTH || rate < 1 ||

@@ -392,4 +392,5 @@ const OpDef op_slice = {
 const OpDef op_pad = {
     .type = "Pad", .domain = "", .versions = {2, 11, 13, 18, 19, 21, 23, 24, 25}, .min_in = 1, .max_in = 4,
     .min_out = 1, .max_out = 1, .attrs = pad_attrs, .infer = infer_pad, .eval = eval_pad, .quant = RULE_FLOAT,
+    .unpack = true,
 };

@@ -153,6 +153,8 @@ struct OpDef {
     QuantRule quant;
     bool random;                      /* differs from run to run or by position: never folded, never merged */
     bool widen_half;                  /* eval knows no 16-bit floats: op_eval() widens them to float and rounds back */
+    bool narrow_double;               /* eval knows no double: computed in float, 24 bits of it are right */
+    bool unpack;                      /* eval moves whole bytes: smaller elements go through uint8 */
     bool lists;                       /* takes sequences and optionals; for other ops they are an error */
 };
 

@@ -140,6 +140,30 @@ void strided_copy(void *to, const int64_t *to_strides, const void *from, const i
     }
 }
 
+void strided_copy_elements(Tensor *to, int64_t to_offset, const int64_t *to_strides, const Tensor *from, int64_t from_offset,
+                           const int64_t *from_strides, int rank, const int64_t *dims)
+{
+    int64_t index[TENSOR_MAX_RANK] = {0};
+    int bits = from->dtype == DT_STRING ? (int)sizeof(TensorString) * 8 : dtype_bits(from->dtype);
+
+    if (bits >= 8) {
+        size_t bytes = (size_t)bits / 8;
+        strided_copy((char *)to->data + to_offset * (int64_t)bytes, to_strides,
+                     (const char *)from->data + from_offset * (int64_t)bytes, from_strides, rank, dims, bytes);
+        return;
+    }
+    if (count_of(dims, 0, rank) == 0)
+        return;
+    do {
+        int64_t a = to_offset, b = from_offset;
+        for (int d = 0; d < rank; d++) {
+            a += index[d] * to_strides[d];
+            b += index[d] * from_strides[d];
+        }
+        tensor_set(to, a, tensor_get(from, b)); /* exact: these types fit a double */
+    } while (odometer_next(rank, dims, index));
+}
+
 void strided_fill(void *to, int64_t n, const void *element, size_t bytes)
 {
     static const int64_t one = 1, zero = 0;

@@ -1,13 +1,16 @@
 /* ops_doc.c - writes docs/ops.md (`make docs`): what ops.def holds, what the standard has besides, which tests fail.
  *
- *     ops.def ─┐
- *     standard ops (below) ─┼─> docs/ops.md
- *     expected-failures.txt ┘
+ *     ops.def ──────────────────┐
+ *     samples.def ─ run ─ types ┼─> docs/ops.md
+ *     standard ops (below) ─────┤
+ *     expected-failures.txt ────┘
  */
 #include "src/ops/ops.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/ops/accepted.h"
 
 /* ai.onnx up to opset 24; names as in Operators.md. */
 static const char *const standard_ops[] = {
@@ -47,11 +50,70 @@ static const char *domain_name(const char *domain)
     return domain[0] == '\0' ? "ai.onnx" : domain;
 }
 
+/* Element types that go together under one name, the greater sets first. */
+static const struct {
+    const char *name;
+    uint32_t dtypes;
+} type_sets[] = {
+#define BIT(dtype) (UINT32_C(1) << (dtype))
+#define FLOAT_BITS (BIT(DT_FLOAT) | BIT(DT_DOUBLE) | BIT(DT_FLOAT16) | BIT(DT_BFLOAT16))
+#define INT_BITS (BIT(DT_INT8) | BIT(DT_INT16) | BIT(DT_INT32) | BIT(DT_INT64))
+#define UINT_BITS (BIT(DT_UINT8) | BIT(DT_UINT16) | BIT(DT_UINT32) | BIT(DT_UINT64))
+#define FLOAT8_BITS (BIT(DT_FLOAT8E4M3FN) | BIT(DT_FLOAT8E4M3FNUZ) | BIT(DT_FLOAT8E5M2) | BIT(DT_FLOAT8E5M2FNUZ))
+#define SMALL_BITS (BIT(DT_UINT4) | BIT(DT_INT4) | BIT(DT_UINT2) | BIT(DT_INT2))
+#define COMPLEX_BITS (BIT(DT_COMPLEX64) | BIT(DT_COMPLEX128))
+    {"all", FLOAT_BITS | INT_BITS | UINT_BITS | FLOAT8_BITS | SMALL_BITS | COMPLEX_BITS | BIT(DT_BOOL) | BIT(DT_STRING) |
+                BIT(DT_FLOAT4E2M1) | BIT(DT_FLOAT8E8M0)},
+    {"whole bytes", FLOAT_BITS | INT_BITS | UINT_BITS | FLOAT8_BITS | COMPLEX_BITS | BIT(DT_BOOL) | BIT(DT_STRING) |
+                        BIT(DT_FLOAT8E8M0)},
+    {"floats", FLOAT_BITS}, {"ints", INT_BITS | UINT_BITS}, {"signed ints", INT_BITS}, {"unsigned ints", UINT_BITS},
+    {"float8s", FLOAT8_BITS}, {"small ints", SMALL_BITS}, {"complex", COMPLEX_BITS},
+};
+
+static void print_types(uint32_t dtypes)
+{
+    const char *gap = "";
+
+    for (size_t i = 0; i < COUNT_OF(type_sets); i++)
+        if ((dtypes & type_sets[i].dtypes) == type_sets[i].dtypes) {
+            printf("%s%s", gap, type_sets[i].name);
+            dtypes &= ~type_sets[i].dtypes;
+            gap = ", ";
+        }
+    for (int d = DT_UNDEFINED + 1; d <= DT_LAST; d++)
+        if ((dtypes & BIT(d)) != 0) {
+            printf("%s%s", gap, dtype_name((DType)d));
+            gap = ", ";
+        }
+}
+
+/* The types of the op's data, then of those inputs whose type is another. */
+static void print_slots(const OpDef *def)
+{
+    for (size_t i = 0; i < sample_count(); i++) {
+        const OpSample *sample = sample_at(i);
+        SampleSlot slots[SAMPLE_MAX_SLOTS];
+        if (strcmp(sample->type, def->type) != 0 || strcmp(sample->domain, def->domain) != 0)
+            continue;
+        int n = sample_slots(sample, slots);
+        for (int k = 0; k < n; k++) {
+            if (k > 0)
+                printf("; %s: ", slots[k].name);
+            print_types(sample_accepts(def, slots[k].name));
+        }
+        if (n == 0)
+            printf("-");
+        return;
+    }
+}
+
 static void print_op(const OpDef *def)
 {
     printf("| %s | ", def->type);
     for (int i = 0; i < OP_MAX_VERSIONS && def->versions[i] != 0; i++)
         printf("%s%d", i > 0 ? " " : "", def->versions[i]);
+    printf(" | ");
+    print_slots(def);
     printf(" | %s", def->eval == NULL ? "no" : "C");
     for (const OpImpl *impl = def->impls; impl != NULL && impl->name != NULL; impl++)
         printf(", %s", impl->name);
@@ -63,7 +125,7 @@ static void print_domain(const char *domain)
 {
     const char *last = "";
 
-    printf("\n## %s\n\n| op | since | executor | inference | quantization |\n|---|---|---|---|---|\n",
+    printf("\n## %s\n\n| op | since | types | executor | inference | quantization |\n|---|---|---|---|---|---|\n",
            domain_name(domain));
     for (;;) {
         const OpDef *next = NULL;
@@ -136,8 +198,12 @@ int main(int argc, char **argv)
         return 2;
     }
     printf("# Operators\n\nWritten by `make docs` from src/ops/ops.def: %zu operators. Since: the versions\n"
-           "that differ; each stands until the next one. Executor: C is the plain reference, names behind it are\n"
-           "faster implementations.\n"
+           "that differ; each stands until the next one. Types: the element types with which a small graph around the op\n"
+           "(tests/ops/samples.def) loads, is inferred and runs, found by running it with each of them; first those of the data,\n"
+           "then those of inputs with a type of their own. Floats: float, double, float16, bfloat16; ints: (u)int8 to (u)int64;\n"
+           "small ints: (u)int4 and (u)int2; float8s: float8e4m3fn, float8e4m3fnuz, float8e5m2, float8e5m2fnuz; whole bytes: all\n"
+           "but small ints and float4e2m1.\n"
+           "Executor: C is the plain reference, names behind it are faster implementations.\n"
            "Quantization: how the op behaves in an integer model, see docs/architecture.md.\n", op_count());
     for (size_t i = 0; i < op_count(); i++)
         if (!domain_was_printed(i))

@@ -2,6 +2,7 @@
 #include "src/base/base.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -15,12 +16,21 @@ double clock_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* VmHWM, not getrusage()'s ru_maxrss: that one also holds what the program that started this one had resident at the time. */
 size_t peak_memory_bytes(void)
 {
+    unsigned long long kib = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+    bool found = false;
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL)
+        found = sscanf(line, "VmHWM: %llu kB", &kib) == 1;
+    if (file != NULL)
+        fclose(file);
     struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < 0)
-        return 0;
-    return (size_t)usage.ru_maxrss * 1024; /* Linux counts in KiB */
+    if (!found && getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss >= 0)
+        kib = (unsigned long long)usage.ru_maxrss; /* Linux counts in KiB */
+    return (size_t)kib * 1024;
 }
 
 void interrupt_request(void)

@@ -219,3 +219,16 @@ TEST(arena_releases_last_first)
     arena_free(arena);
     CHECK_TEXT(order, "ba");
 }
+
+TEST(peak_memory_holds_what_was_touched)
+{
+    enum { MIB = 1 << 20 };
+    volatile char *block = calloc(64, MIB);
+    for (size_t i = 0; i < 64 * (size_t)MIB; i += 1024)
+        block[i] = 1;
+    size_t peak = peak_memory_bytes();
+    CHECK(peak > 64 * (size_t)MIB);
+    CHECK(peak < 4096 * (size_t)MIB);
+    free((void *)block);
+    CHECK(peak_memory_bytes() >= peak);
+}

@@ -41,7 +41,7 @@ function modelOf(row) {
 
 // The quantized file, made anew when the model is newer; REDO=1: always.
 function quantized(row, model, folder) {
-    const output = path.join(WORK, `${(row.file || row.name).replace(/\W+/g, '_')}.int8.onnx`);
+    const output = path.join(WORK, `${(row.file || row.name).replace(/[^\w.]+/g, '_')}.int8.onnx`);
     const fresh = fs.existsSync(output) && fs.statSync(output).mtimeMs > fs.statSync(model).mtimeMs;
     if (!fresh || process.env.REDO === '1')
         quantize([model, '--calib', folder, '-o', output, '-q'], WORK);
@@ -72,7 +72,7 @@ async function measureRow(row, results, failures) {
     const model = modelOf(row);
     if (model === undefined)
         return;
-    const folder = path.join(WORK, 'inputs', row.name.replace(/\W+/g, '_'));
+    const folder = path.join(WORK, 'inputs', row.name.replace(/[^\w.]+/g, '_'));
     const sample = path.join(folder, 'sample');
     for (const kind of KINDS)
         for (const threads of THREADS)

@@ -15,7 +15,7 @@ WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissin
 OPTIMIZE  = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 CFLAGS   ?= -g
 LIBRARIES = libprotobuf-c libcjson libpng libjpeg libwebp zlib sndfile samplerate kissfft-float
-LDLIBS    = $(shell pkg-config --libs $(LIBRARIES)) -ldnnl -lm -lpthread -ldl
+LDLIBS    = $(shell pkg-config --libs $(LIBRARIES)) -ldnnl -lgomp -lm -lpthread
 INCLUDES  = -I. -I$(BUILD) $(shell pkg-config --cflags $(LIBRARIES))
 
 # One tree of objects for each way to build: release, asan (sanitizers, verifier after every pass), debug.

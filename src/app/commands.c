@@ -98,26 +98,6 @@ static int tell_failure(Status status)
     return code;
 }
 
-/* run and bench put several threads to one sample; then oneDNN's (libgomp's) wait for each other after every op, by default for
- * milliseconds at full speed. That keeps the cores from our own threads, and where other programs want the cores too it makes a run
- * ten times as long. libgomp reads how long to spin before main() begins, so the program sets it and starts over, once. */
-static void settle_waiting(const Command *command, const Options *options, char **argv)
-{
-    static const char *const settings[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"};
-    char self[4096];
-    bool whole_team = strcmp(command->name, "run") == 0 || (strcmp(command->name, "bench") == 0 && !options->parallel);
-
-    for (size_t i = 0; i < COUNT_OF(settings); i++)
-        if (getenv(settings[i]) != NULL)
-            return;
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (!whole_team || options->threads == 1 || cpu_count() == 1 || length <= 0 ||
-        setenv(settings[0], "2000", 1) != 0) /* some 20 us: longer than between two ops, shorter than a time slice */
-        return;
-    self[length] = '\0';
-    execv(self, argv); /* comes back only when it fails: then all goes on as it is */
-}
-
 int app_main(int argc, char **argv)
 {
     install_handlers();
@@ -139,7 +119,6 @@ int app_main(int argc, char **argv)
         options_print_help(command);
         return argc == 1 ? CODE_USAGE : 0;
     }
-    settle_waiting(command, &options, argv);
     int exit_code = CODE_OK;
     status = setup_limits(&options);
     if (status == NULL)

@@ -1,20 +1,20 @@
 /* onednn.c - engine, threads, reorders and the run of a oneDNN job; see onednn.h.
  *
- * Debian's oneDNN runs on OpenMP, whose team size belongs to the calling thread; it is set through libgomp's own
- * function, found at run time because we are not compiled with -fopenmp ourselves.
+ * Debian's oneDNN runs on OpenMP, as our own team does (src/base/threads.c). How many threads it may use belongs to the task that
+ * a thread is at.
  */
 #include "src/kernels/onednn.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ALIGN 64
 
+void omp_set_num_threads(int threads); /* libgomp's */
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t engine;
-static void (*set_threads)(int);
 
 /* oneDNN keeps to the same instructions as our own loops. */
 static void limit_instructions(void)
@@ -31,10 +31,6 @@ static void limit_instructions(void)
 
 static void start(void)
 {
-    void *symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-
-    if (symbol != NULL)
-        memcpy(&set_threads, &symbol, sizeof symbol); /* ISO C has no cast from object to function pointer */
     limit_instructions();
     if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
         engine = NULL;
@@ -46,17 +42,9 @@ dnnl_engine_t fast_engine(void)
     return engine;
 }
 
-/* OpenMP remembers the size for each calling thread; we only avoid asking again. */
 void fast_set_threads(int threads)
 {
-    static _Thread_local int current;
-
-    threads = MAX(threads, 1);
-    pthread_once(&once, start);
-    if (set_threads != NULL && current != threads) {
-        set_threads(threads);
-        current = threads;
-    }
+    omp_set_num_threads(MAX(threads, 1));
 }
 
 dnnl_data_type_t fast_type(KernelType type)

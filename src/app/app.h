@@ -91,6 +91,8 @@ typedef struct Command {
 } Command;
 
 int app_main(int argc, char **argv);
+/* Sets how long the threads of a team wait for each other at full speed; may start the program over with the same argv. */
+void settle_waiting(char **argv);
 const Command *const *command_list(void); /* NULL-terminated */
 
 #define COMMAND_QUANTIZE 1u

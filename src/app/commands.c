@@ -98,6 +98,30 @@ static int tell_failure(Status status)
     return code;
 }
 
+/* How long libgomp's threads, oneDNN's and ours, wait for each other at full speed before they sleep: by default for milliseconds,
+ * which costs a run a time slice at every op where other programs want the cores too. It reads that before main() begins, so the
+ * program sets it and starts over, once. */
+void settle_waiting(char **argv)
+{
+    static const char *const settings[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"};
+    char self[4096];
+    for (size_t i = 0; i < COUNT_OF(settings); i++)
+        if (getenv(settings[i]) != NULL)
+            return;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (cpu_count() == 1 || length <= 0 || setenv(settings[0], "2000", 1) != 0) /* some 20 us: longer than between two ops */
+        return;
+    self[length] = '\0';
+    execv(self, argv); /* comes back only when it fails: then all goes on as it is */
+}
+
+/* run and bench put several threads to one sample. */
+static bool takes_turns(const Command *command, const Options *options)
+{
+    bool whole_team = strcmp(command->name, "run") == 0 || (strcmp(command->name, "bench") == 0 && !options->parallel);
+    return whole_team && options->threads != 1;
+}
+
 int app_main(int argc, char **argv)
 {
     install_handlers();
@@ -119,6 +143,8 @@ int app_main(int argc, char **argv)
         options_print_help(command);
         return argc == 1 ? CODE_USAGE : 0;
     }
+    if (takes_turns(command, &options))
+        settle_waiting(argv);
     int exit_code = CODE_OK;
     status = setup_limits(&options);
     if (status == NULL)

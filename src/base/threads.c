@@ -1,8 +1,8 @@
 /* threads.c - a team of threads that takes items of a job one by one.
  *
- * The threads are libgomp's, the same that oneDNN's primitives run on. A run of a model goes from one to the other hundreds of times;
- * threads of our own beside them would find the cores taken by those, which wait at full speed for the next primitive. So a job
- * costs about a microsecond to hand out; some milliseconds after the last one the threads go to sleep.
+ * The threads are libgomp's, the same that oneDNN's primitives run on. A run of a model goes from one to the other hundreds of
+ * times; threads of our own beside them would find the cores taken by those, which wait at full speed for the next primitive. So a
+ * job costs about a microsecond to hand out when the last one was not long ago; src/app/commands.c says how long.
  */
 #include "src/base/base.h"
 

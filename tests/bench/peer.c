@@ -151,6 +151,7 @@ int main(int argc, char **argv)
     Peer peer = {0};
     if (argc != 3)
         return CODE_USAGE;
+    settle_waiting(argv);
     Status status = open_model(&peer, argv[1], (int)strtol(argv[2], NULL, 10));
     if (status == NULL)
         status = serve(&peer);

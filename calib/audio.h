@@ -2,7 +2,8 @@
  *
  *     recording ─ reader_audio.c: channels, rate, window ─> x (n,) ─ features.c ─> frames (T, F) ─ layout ─> tensor
  *
- * Letters: n samples, T frames, F features a frame, B = n_fft / 2 + 1 frequency bins.
+ * Letters: n samples, T frames, F features a frame, B = n_fft / 2 + 1 frequency bins, P parts of a feature: 2, real and
+ * imaginary, of a complex spectrum, else 1.
  */
 #ifndef QUANTIZE_CALIB_AUDIO_H
 #define QUANTIZE_CALIB_AUDIO_H
@@ -24,6 +25,7 @@ typedef struct AudioPlan {
     int64_t window, hop;   /* samples; window 0: the whole recording */
     int64_t frames;        /* T of the model's input; 0: any */
     int n_features;        /* F; 1 for raw samples */
+    int parts;             /* P */
     DType dtype;
     int rank;              /* of the tensor */
     bool batched;          /* its first axis is the batch */
@@ -40,7 +42,8 @@ MUST_USE Status audio_plan_new(const Value *input, const AudioOptions *options, 
 void audio_plan_free(AudioPlan *plan); /* NULL is fine */
 char *audio_describe(Arena *arena, const AudioPlan *plan);
 const char *audio_feature_name(FeatureKind kind);
-const char *audio_log_name(FeatureLog log);
+/* "logmel n_fft=512 ... layout=1mt": every key that counts and is not as usual, and the main ones. */
+char *audio_features_text(Arena *arena, const AudioOptions *options);
 /* How many samples of a recording of n samples (at the plan's rate) there are. */
 int64_t audio_windows(const AudioPlan *plan, int64_t n);
 /* Frames that n samples give. */

@@ -23,7 +23,8 @@ AudioOptions audio_default(void)
 
 static const char *const kinds[] = {"raw", "stft", "mel", "logmel", "mfcc", NULL};
 static const char *const logs[] = {"none", "ln", "log10", "db", "pcen", NULL};
-static const char *const shapes[] = {"hann", "hamming", "blackman", "boxcar", NULL};
+static const char *const shapes[] = {"hann", "hamming", "blackman", "boxcar", "sqrt_hann", NULL};
+static const char *const spectra[] = {"none", "window", "frame_length", NULL};
 static const char *const scales[] = {"slaney", "htk", NULL};
 static const char *const norms[] = {"none", "slaney", NULL};
 static const char *const pads[] = {"constant", "reflect", NULL};
@@ -33,58 +34,59 @@ const char *audio_feature_name(FeatureKind kind)
     return kinds[kind];
 }
 
-const char *audio_log_name(FeatureLog log)
-{
-    return logs[log];
-}
-
 typedef enum KeyKind { KEY_COUNT, KEY_NUMBER, KEY_FLAG, KEY_WORD, KEY_FLAG_WORD, KEY_LAYOUT } KeyKind;
+
+/* Of which front ends a key is a part. */
+typedef enum KeyPart { PART_ALL, PART_SPECTRUM, PART_MEL, PART_MFCC, PART_LOG, PART_PCEN } KeyPart;
 
 typedef struct Key {
     const char *name;
     KeyKind kind;
+    KeyPart part;
     size_t offset;
     double low, high;
     const char *const *words;  /* of KEY_WORD: an int or enum; of KEY_FLAG_WORD: a bool */
     const char *special;       /* a word that stands for 0 */
+    enum { SHOWN_CHANGED, SHOWN_ALWAYS, SHOWN_NEVER } shown; /* in descriptions: never for a second name */
 } Key;
 
 #define AT(field) offsetof(AudioOptions, field)
 
 static const Key keys[] = {
-    {"n_fft", KEY_COUNT, AT(n_fft), 2, 1 << 16, NULL, NULL},
-    {"win_length", KEY_COUNT, AT(win_length), 1, 1 << 16, NULL, NULL},
-    {"hop_length", KEY_COUNT, AT(hop_length), 1, 1 << 20, NULL, NULL},
-    {"n_mels", KEY_COUNT, AT(n_mels), 1, 4096, NULL, NULL},
-    {"n_mfcc", KEY_COUNT, AT(n_mfcc), 1, 4096, NULL, NULL},
-    {"fmin", KEY_NUMBER, AT(fmin), 0, 1e6, NULL, NULL},
-    {"f_min", KEY_NUMBER, AT(fmin), 0, 1e6, NULL, NULL},
-    {"fmax", KEY_NUMBER, AT(fmax), 0, 1e6, NULL, "none"},
-    {"f_max", KEY_NUMBER, AT(fmax), 0, 1e6, NULL, "none"},
-    {"htk", KEY_FLAG, AT(htk), 0, 0, NULL, NULL},
-    {"mel_scale", KEY_FLAG_WORD, AT(htk), 0, 0, scales, NULL},
-    {"norm", KEY_FLAG_WORD, AT(slaney_norm), 0, 0, norms, NULL},
-    {"center", KEY_FLAG, AT(center), 0, 0, NULL, NULL},
-    {"pad_mode", KEY_FLAG_WORD, AT(reflect), 0, 0, pads, NULL},
-    {"periodic", KEY_FLAG, AT(periodic), 0, 0, NULL, NULL},
-    {"drop_last", KEY_FLAG, AT(drop_last), 0, 0, NULL, NULL},
-    {"window", KEY_WORD, AT(shape), 0, 0, shapes, NULL},
-    {"power", KEY_NUMBER, AT(power), 1, 2, NULL, NULL},
-    {"scale", KEY_NUMBER, AT(scale), -1e12, 1e12, NULL, NULL},
-    {"log", KEY_WORD, AT(log), 0, 0, logs, NULL},
-    {"amin", KEY_NUMBER, AT(amin), 0, 1, NULL, NULL},
-    {"offset", KEY_NUMBER, AT(offset), 0, 1e12, NULL, NULL},
-    {"top_db", KEY_NUMBER, AT(top_db), 0, 1000, NULL, "none"},
-    {"ref", KEY_NUMBER, AT(ref), 1e-30, 1e30, NULL, "max"},
-    {"mean", KEY_NUMBER, AT(mean), -1e12, 1e12, NULL, NULL},
-    {"std", KEY_NUMBER, AT(std), 1e-12, 1e12, NULL, NULL},
-    {"normalize", KEY_FLAG, AT(normalize), 0, 0, NULL, NULL},
-    {"gain", KEY_NUMBER, AT(gain), 0, 100, NULL, NULL},
-    {"bias", KEY_NUMBER, AT(bias), 0, 1e6, NULL, NULL},
-    {"pcen_power", KEY_NUMBER, AT(pcen_power), 0, 100, NULL, NULL},
-    {"time_constant", KEY_NUMBER, AT(time_constant), 1e-6, 1e6, NULL, NULL},
-    {"eps", KEY_NUMBER, AT(eps), 1e-30, 1, NULL, NULL},
-    {"layout", KEY_LAYOUT, AT(layout), 0, 0, NULL, NULL},
+    {"n_fft", KEY_COUNT, PART_SPECTRUM, AT(n_fft), 2, 1 << 16, NULL, NULL, SHOWN_ALWAYS},
+    {"win_length", KEY_COUNT, PART_SPECTRUM, AT(win_length), 1, 1 << 16, NULL, NULL, SHOWN_ALWAYS},
+    {"hop_length", KEY_COUNT, PART_SPECTRUM, AT(hop_length), 1, 1 << 20, NULL, NULL, SHOWN_ALWAYS},
+    {"window", KEY_WORD, PART_SPECTRUM, AT(shape), 0, 0, shapes, NULL, SHOWN_ALWAYS},
+    {"periodic", KEY_FLAG, PART_SPECTRUM, AT(periodic), 0, 0, NULL, NULL, SHOWN_CHANGED},
+    {"center", KEY_FLAG, PART_SPECTRUM, AT(center), 0, 0, NULL, NULL, SHOWN_ALWAYS},
+    {"pad_mode", KEY_FLAG_WORD, PART_SPECTRUM, AT(reflect), 0, 0, pads, NULL, SHOWN_ALWAYS},
+    {"drop_last", KEY_FLAG, PART_SPECTRUM, AT(drop_last), 0, 0, NULL, NULL, SHOWN_CHANGED},
+    {"normalized", KEY_WORD, PART_SPECTRUM, AT(normalized), 0, 0, spectra, NULL, SHOWN_CHANGED},
+    {"power", KEY_NUMBER, PART_SPECTRUM, AT(power), 0.1, 4, NULL, "none", SHOWN_ALWAYS},
+    {"n_mels", KEY_COUNT, PART_MEL, AT(n_mels), 1, 4096, NULL, NULL, SHOWN_ALWAYS},
+    {"fmin", KEY_NUMBER, PART_MEL, AT(fmin), 0, 1e6, NULL, NULL, SHOWN_ALWAYS},
+    {"f_min", KEY_NUMBER, PART_MEL, AT(fmin), 0, 1e6, NULL, NULL, SHOWN_NEVER},
+    {"fmax", KEY_NUMBER, PART_MEL, AT(fmax), 0, 1e6, NULL, "none", SHOWN_ALWAYS},
+    {"f_max", KEY_NUMBER, PART_MEL, AT(fmax), 0, 1e6, NULL, "none", SHOWN_NEVER},
+    {"mel_scale", KEY_FLAG_WORD, PART_MEL, AT(htk), 0, 0, scales, NULL, SHOWN_ALWAYS},
+    {"htk", KEY_FLAG, PART_MEL, AT(htk), 0, 0, NULL, NULL, SHOWN_NEVER},
+    {"norm", KEY_FLAG_WORD, PART_MEL, AT(slaney_norm), 0, 0, norms, NULL, SHOWN_ALWAYS},
+    {"log", KEY_WORD, PART_ALL, AT(log), 0, 0, logs, NULL, SHOWN_CHANGED},
+    {"amin", KEY_NUMBER, PART_LOG, AT(amin), 0, 1, NULL, NULL, SHOWN_ALWAYS},
+    {"offset", KEY_NUMBER, PART_LOG, AT(offset), 0, 1e12, NULL, NULL, SHOWN_CHANGED},
+    {"ref", KEY_NUMBER, PART_LOG, AT(ref), 1e-30, 1e30, NULL, "max", SHOWN_CHANGED},
+    {"top_db", KEY_NUMBER, PART_LOG, AT(top_db), 0, 1000, NULL, "none", SHOWN_ALWAYS},
+    {"gain", KEY_NUMBER, PART_PCEN, AT(gain), 0, 100, NULL, NULL, SHOWN_ALWAYS},
+    {"bias", KEY_NUMBER, PART_PCEN, AT(bias), 0, 1e6, NULL, NULL, SHOWN_ALWAYS},
+    {"pcen_power", KEY_NUMBER, PART_PCEN, AT(pcen_power), 0, 100, NULL, NULL, SHOWN_ALWAYS},
+    {"time_constant", KEY_NUMBER, PART_PCEN, AT(time_constant), 1e-6, 1e6, NULL, NULL, SHOWN_ALWAYS},
+    {"eps", KEY_NUMBER, PART_PCEN, AT(eps), 1e-30, 1, NULL, NULL, SHOWN_ALWAYS},
+    {"n_mfcc", KEY_COUNT, PART_MFCC, AT(n_mfcc), 1, 4096, NULL, NULL, SHOWN_ALWAYS},
+    {"scale", KEY_NUMBER, PART_ALL, AT(scale), -1e12, 1e12, NULL, NULL, SHOWN_CHANGED},
+    {"normalize", KEY_FLAG, PART_ALL, AT(normalize), 0, 0, NULL, NULL, SHOWN_CHANGED},
+    {"mean", KEY_NUMBER, PART_ALL, AT(mean), -1e12, 1e12, NULL, NULL, SHOWN_CHANGED},
+    {"std", KEY_NUMBER, PART_ALL, AT(std), 1e-12, 1e12, NULL, NULL, SHOWN_CHANGED},
+    {"layout", KEY_LAYOUT, PART_ALL, AT(layout), 0, 0, NULL, NULL, SHOWN_ALWAYS},
 };
 
 static int word_number(const char *const *words, const char *text)
@@ -109,10 +111,16 @@ static bool read_number(const Key *key, const char *text, double *ret)
     return true;
 }
 
+/* Each axis once, but for those of size 1, and always time. */
 static bool is_layout(const char *text)
 {
-    static const char *const layouts[] = {"t", "1t", "t1", "mt", "tm", "1mt", "1tm", "mt1", "tm1", NULL};
-    return word_number(layouts, text) >= 0;
+    size_t n = strlen(text);
+    if (n >= sizeof((AudioOptions *)NULL)->layout || strspn(text, "1tmc") != n || strchr(text, 't') == NULL)
+        return false;
+    for (const char *axis = "tmc"; *axis != '\0'; axis++)
+        if (strchr(text, *axis) != strrchr(text, *axis))
+            return false;
+    return true;
 }
 
 static bool store(const Key *key, const char *text, AudioOptions *options)
@@ -146,7 +154,8 @@ static bool store(const Key *key, const char *text, AudioOptions *options)
     return false;
 }
 
-_Static_assert(sizeof(FeatureLog) == sizeof(int) && sizeof(WindowShape) == sizeof(int), "words are stored as ints");
+_Static_assert(sizeof(FeatureLog) == sizeof(int) && sizeof(WindowShape) == sizeof(int) && sizeof(SpectrumNorm) == sizeof(int),
+               "words are stored as ints");
 
 static Status set_kind(const char *text, AudioOptions *options)
 {
@@ -175,6 +184,84 @@ Status audio_update_key(const char *key, const char *value, AudioOptions *option
     return status_new(CODE_USAGE, "unknown feature parameter '%s'%s%s%s", key, near == NULL ? "" : "; did you mean '",
                       near == NULL ? "" : near, near == NULL ? "" : "'?");
 }
+
+/* ---- and back ---------------------------------------------------------------------------------------------------- */
+
+static bool is_part(const AudioOptions *options, KeyPart part)
+{
+    switch (part) {
+    case PART_ALL:
+        return true;
+    case PART_SPECTRUM:
+        return options->kind != FEATURE_RAW;
+    case PART_MEL:
+        return options->kind >= FEATURE_MEL;
+    case PART_MFCC:
+        return options->kind == FEATURE_MFCC;
+    case PART_LOG:
+        return options->log != FEATURE_LINEAR && options->log != FEATURE_PCEN;
+    case PART_PCEN:
+        return options->log == FEATURE_PCEN;
+    }
+    return false;
+}
+
+static void add_value(Text *text, const Key *key, const AudioOptions *options)
+{
+    const void *field = (const char *)options + key->offset;
+    int word;
+    double number;
+    switch (key->kind) {
+    case KEY_COUNT:
+        memcpy(&word, field, sizeof word);
+        text_addf(text, "%d", word);
+        return;
+    case KEY_NUMBER:
+        memcpy(&number, field, sizeof number);
+        if (key->special != NULL && number == 0)
+            text_add(text, key->special);
+        else
+            text_addf(text, "%.9g", number);
+        return;
+    case KEY_FLAG:
+        text_addf(text, "%d", *(const bool *)field);
+        return;
+    case KEY_WORD:
+        memcpy(&word, field, sizeof word);
+        text_add(text, key->words[word]);
+        return;
+    case KEY_FLAG_WORD:
+        text_add(text, key->words[*(const bool *)field]);
+        return;
+    case KEY_LAYOUT:
+        text_add(text, field);
+        return;
+    }
+}
+
+char *audio_features_text(Arena *arena, const AudioOptions *options)
+{
+    AudioOptions standard = audio_default();
+    Text text = {0}, value = {0}, usual = {0};
+    text_add(&text, kinds[options->kind]);
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        text_free(&value);
+        text_free(&usual);
+        value = usual = (Text){0};
+        add_value(&value, &keys[i], options);
+        add_value(&usual, &keys[i], &standard);
+        bool changed = strcmp(value.data, usual.data == NULL ? "" : usual.data) != 0;
+        if (is_part(options, keys[i].part) && keys[i].shown != SHOWN_NEVER && (changed || keys[i].shown == SHOWN_ALWAYS))
+            text_addf(&text, " %s=%s", keys[i].name, value.data);
+    }
+    char *line = arena_strdup(arena, text.data);
+    text_free(&value);
+    text_free(&usual);
+    text_free(&text);
+    return line;
+}
+
+/* ---- the whole text ---------------------------------------------------------------------------------------------- */
 
 Status audio_update_features(const char *spec, AudioOptions *options)
 {

@@ -22,7 +22,7 @@
 
 static int64_t axis_size(const AudioPlan *plan, char axis)
 {
-    return axis == '1' ? 1 : axis == 'm' ? plan->n_features : -1;
+    return axis == '1' ? 1 : axis == 'm' ? plan->n_features : axis == 'c' ? plan->parts : -1;
 }
 
 /* Whether the axes go with dims first.. of the shape. */
@@ -38,33 +38,39 @@ static bool axes_fit(const AudioPlan *plan, const Shape *shape, const char *axes
     return true;
 }
 
-static bool feature_axis_known(const Shape *shape, const char *axes, int first)
+static bool feature_axes_known(const Shape *shape, const char *axes, int first)
 {
-    const char *axis = strchr(axes, 'm');
-    return axis == NULL || dim_is_known(shape->dims[first + (axis - axes)]);
+    for (const char *axis = axes; *axis != '\0'; axis++)
+        if ((*axis == 'm' || *axis == 'c') && !dim_is_known(shape->dims[first + (axis - axes)]))
+            return false;
+    return true;
 }
 
 static Status find_layout(const Value *input, AudioPlan *plan)
 {
     static const char *const raw[] = {"t", "1t", "t1", NULL}, *const framed[] = {"1mt", "1tm", "mt1", "tm1",
-                                                                                 "mt",  "tm",  NULL};
+                                                                                 "mt",  "tm",  NULL},
+                      *const complex[] = {"mtc", "tmc", "cmt", "ctm", NULL};
     const Shape *shape = &input->type.shape;
     const char *own[] = {plan->options.layout, NULL};
     const char *const *candidates = plan->options.layout[0] != '\0'           ? own
-                                    : plan->options.kind == FEATURE_RAW ? raw : framed;
+                                    : plan->options.kind == FEATURE_RAW ? raw : plan->parts == 2 ? complex : framed;
     if (shape->rank < 0 && plan->options.layout[0] == '\0')
         return status_new(CODE_USAGE, "input '%s' has no known shape; give layout=... in --features", input->name);
     if (plan->n_features > 1 && plan->options.layout[0] != '\0' && strchr(plan->options.layout, 'm') == NULL)
         return status_new(CODE_USAGE, "layout '%s' has no axis 'm' for the %d values of a frame", plan->options.layout,
                           plan->n_features);
+    if (plan->options.layout[0] != '\0' && (plan->parts == 2) != (strchr(plan->options.layout, 'c') != NULL))
+        return status_new(CODE_USAGE, "layout '%s' %s: axis 'c', real and imaginary parts, goes with stft:power=none",
+                          plan->options.layout, plan->parts == 2 ? "has no axis 'c'" : "has an axis 'c'");
     size_t n = 0;
     while (candidates[n] != NULL)
         n++;
     for (int first = 1; first >= 0; first--)
-        for (size_t k = 0; k < 2 * n; k++) { /* those whose feature axis has a known size are surer */
+        for (size_t k = 0; k < 2 * n; k++) { /* those whose feature axes have known sizes are surer */
             size_t i = k % n;
             if (shape->rank >= 0 && (!axes_fit(plan, shape, candidates[i], first) ||
-                                     (k < n && !feature_axis_known(shape, candidates[i], first))))
+                                     (k < n && !feature_axes_known(shape, candidates[i], first))))
                 continue;
             char layout[sizeof plan->options.layout] = "";
             memcpy(layout, candidates[i], strlen(candidates[i]));
@@ -78,9 +84,9 @@ static Status find_layout(const Value *input, AudioPlan *plan)
             return NULL;
         }
     Arena *scratch = arena_new();
-    Status status = status_new(CODE_USAGE, "input '%s' is %s: %s features of %d values a frame fit it in no layout%s",
+    Status status = status_new(CODE_USAGE, "input '%s' is %s: %s features of %d %s a frame fit it in no layout%s",
                                input->name, shape_text(scratch, shape), audio_feature_name(plan->options.kind),
-                               plan->n_features,
+                               plan->n_features, plan->parts == 2 ? "complex numbers" : "values",
                                plan->options.has_features ? "" : "; say what the model hears with --features");
     arena_free(scratch);
     return status;
@@ -143,6 +149,8 @@ static double window_value(WindowShape shape, double phase)
         return 0.54 - 0.46 * cos(phase);
     case WINDOW_BLACKMAN:
         return 0.42 - 0.5 * cos(phase) + 0.08 * cos(2 * phase);
+    case WINDOW_SQRT_HANN:
+        return sqrt(0.5 - 0.5 * cos(phase));
     case WINDOW_BOX:
         break;
     }
@@ -155,8 +163,12 @@ static void make_window(AudioPlan *plan)
     const AudioOptions *o = &plan->options;
     plan->shape = arena_array(plan->arena, (size_t)o->n_fft, sizeof plan->shape[0]);
     int left = (o->n_fft - o->win_length) / 2, period = o->periodic ? o->win_length : MAX(o->win_length - 1, 1);
+    double energy = 0;
     for (int i = 0; i < o->win_length; i++)
-        plan->shape[left + i] = (float)window_value(o->shape, 2 * PI * i / period);
+        energy += pow(window_value(o->shape, 2 * PI * i / period), 2);
+    double norm = o->normalized == SPECTRUM_BY_WINDOW ? sqrt(energy) : o->normalized == SPECTRUM_BY_LENGTH ? sqrt(o->n_fft) : 1;
+    for (int i = 0; i < o->win_length; i++)
+        plan->shape[left + i] = (float)(window_value(o->shape, 2 * PI * i / period) / norm);
 }
 
 /* ---- lengths ----------------------------------------------------------------------------------------------------- */
@@ -188,6 +200,10 @@ static Status find_lengths(const Value *input, AudioPlan *plan)
                    : plan->frames > 0 && plan->frames < WINDOW_MAX / MAX(o->hop_length, 1)
                        ? samples_for(plan, plan->frames) : 0;
     plan->hop = o->hop > 0 ? (int64_t)llround(MIN(o->hop * rate, 1e15)) : plan->window;
+    if (o->window == 0 && plan->window > 0 && o->kind != FEATURE_RAW && o->center && plan->window <= o->n_fft / 2)
+        return status_new(CODE_USAGE, "input '%s' takes %lld frames, with center=1 those of %lld samples, less than half of n_fft: "
+                          "give center=0 (nothing is put in front of a window), or --window", input->name,
+                          (long long)plan->frames, (long long)plan->window);
     if (plan->window > WINDOW_MAX)
         return status_new(CODE_USAGE, "a window of %g s is too long", (double)plan->window / rate);
     if ((o->window > 0 && plan->window < 1) || (o->hop > 0 && plan->hop < 1))
@@ -229,6 +245,8 @@ static Status check_options(AudioPlan *plan)
         o->top_db = o->log == FEATURE_DB ? 80 : 0;
     if (o->kind == FEATURE_RAW)
         return NULL;
+    if (o->power == 0 && (o->kind != FEATURE_STFT || o->log != FEATURE_LINEAR))
+        return status_new(CODE_USAGE, "power=none gives complex numbers, which only stft without a logarithm can be");
     if (o->win_length > o->n_fft)
         return status_new(CODE_USAGE, "win_length %d is more than n_fft %d", o->win_length, o->n_fft);
     if (o->fmax > o->sample_rate / 2.0 || o->fmin >= o->fmax)
@@ -249,6 +267,7 @@ static Status fit_input(const Value *input, AudioPlan *plan)
     plan->n_features = o->kind == FEATURE_RAW    ? 1
                        : o->kind == FEATURE_STFT ? o->n_fft / 2 + 1
                        : o->kind == FEATURE_MFCC ? o->n_mfcc : o->n_mels;
+    plan->parts = o->kind == FEATURE_STFT && o->power == 0 ? 2 : 1;
     TRY(find_layout(input, plan));
     TRY(find_lengths(input, plan));
     if (o->kind == FEATURE_RAW)
@@ -296,19 +315,5 @@ char *audio_describe(Arena *arena, const AudioPlan *plan)
                             (double)plan->window / o->sample_rate, (double)plan->hop / o->sample_rate,
                             o->rest == REST_PAD    ? "zero-padded"
                             : o->rest == REST_SKIP ? "skipped" : "skipped (padded when it is all there is)");
-    if (o->kind == FEATURE_RAW)
-        return arena_printf(arena, "%s; raw samples times %g, layout %s", text, o->scale, o->layout);
-    text = arena_printf(arena, "%s; %s n_fft=%d win_length=%d hop_length=%d center=%d pad_mode=%s power=%g", text,
-                        audio_feature_name(o->kind), o->n_fft, o->win_length, o->hop_length, o->center,
-                        o->reflect ? "reflect" : "constant", o->power);
-    if (o->kind != FEATURE_STFT)
-        text = arena_printf(arena, "%s n_mels=%d fmin=%g fmax=%g mel_scale=%s norm=%s", text, o->n_mels, o->fmin,
-                            o->fmax, o->htk ? "htk" : "slaney", o->slaney_norm ? "slaney" : "none");
-    if (o->log != FEATURE_LINEAR)
-        text = arena_printf(arena, "%s log=%s amin=%g offset=%g top_db=%g", text, audio_log_name(o->log), o->amin,
-                            o->offset, o->top_db);
-    if (o->kind == FEATURE_MFCC)
-        text = arena_printf(arena, "%s n_mfcc=%d", text, o->n_mfcc);
-    return arena_printf(arena, "%s%s mean=%g std=%g, layout %s", text, o->normalize ? " normalized" : "", o->mean,
-                        o->std, o->layout);
+    return arena_printf(arena, "%s; %s", text, audio_features_text(arena, o));
 }

@@ -22,7 +22,8 @@ typedef enum Layout { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC } Layout;
 /* audio_options.c: how recordings become tensors; names of parameters as librosa and torchaudio have them. */
 typedef enum FeatureKind { FEATURE_RAW, FEATURE_STFT, FEATURE_MEL, FEATURE_LOGMEL, FEATURE_MFCC } FeatureKind;
 typedef enum FeatureLog { FEATURE_LINEAR, FEATURE_LN, FEATURE_LOG10, FEATURE_DB, FEATURE_PCEN } FeatureLog;
-typedef enum WindowShape { WINDOW_HANN, WINDOW_HAMMING, WINDOW_BLACKMAN, WINDOW_BOX } WindowShape;
+typedef enum WindowShape { WINDOW_HANN, WINDOW_HAMMING, WINDOW_BLACKMAN, WINDOW_BOX, WINDOW_SQRT_HANN } WindowShape;
+typedef enum SpectrumNorm { SPECTRUM_PLAIN, SPECTRUM_BY_WINDOW, SPECTRUM_BY_LENGTH } SpectrumNorm;
 typedef enum AudioRest { REST_AUTO, REST_PAD, REST_SKIP } AudioRest;
 
 typedef struct AudioOptions {
@@ -38,7 +39,8 @@ typedef struct AudioOptions {
     bool htk, slaney_norm, center, reflect, periodic;
     bool drop_last;         /* the last frame is left out (Whisper) */
     WindowShape shape;
-    double power;           /* 1 magnitude, 2 power */
+    SpectrumNorm normalized; /* the spectrum divided by the root of the window's energy, or of n_fft */
+    double power;           /* 1 magnitude, 2 power, 0 real and imaginary parts */
     double scale;           /* of the samples, which are -1..1 */
     FeatureLog log;
     double amin, offset;    /* log(max(x, amin) + offset) */
@@ -47,7 +49,7 @@ typedef struct AudioOptions {
     double mean, std;       /* (x - mean) / std */
     bool normalize;         /* mean 0 and deviation 1 over each sample, before mean and std */
     double gain, bias, pcen_power, time_constant, eps; /* PCEN */
-    char layout[8];         /* axes behind the batch: "t", "1t", "1mt", "mt", "tm", "1tm", "mt1", "tm1"; "" = from the model */
+    char layout[8];         /* axes behind the batch: t time, m feature, c real and imaginary, 1; "" = from the model */
 } AudioOptions;
 
 AudioOptions audio_default(void);
@@ -116,18 +118,24 @@ typedef struct InputShape {
     int64_t dims[TENSOR_MAX_RANK];
 } InputShape;
 
+/* An input that no file feeds: zeros, and with an output what that gave for the sample before. */
+typedef struct StateInput {
+    const char *input, *output; /* output NULL: zeros for every sample */
+} StateInput;
+
 typedef struct DatasetOptions {
     Preprocess preprocess;
     int64_t max_samples;   /* 0 = all; else that many, evenly spread over the sorted list */
     bool draw;             /* drawn at random from `seed` instead of evenly spread */
     int64_t seed;
     bool in_order;         /* states go from sample to sample: whole recordings are kept, not single windows */
-    int64_t shard, shards; /* 0 or 1-based: sample k of all belongs to shard k % shards + 1 */
+    int64_t shard, shards; /* 0 or 1-based: sample k of all (in_order: recording k) belongs to shard k % shards + 1 */
     const InputSource *sources;
     int n_sources;
     const InputShape *shapes;
     int n_shapes;
-    const char *const *zeros; /* names of inputs that are fed zeros, ended by NULL; NULL: none */
+    const StateInput *states;
+    int n_states;
     /* Reads a TensorProto: onnx_read_tensor, which this room may not name. NULL: .pb files are refused. */
     Status (*read_pb)(const char *path, Arena *arena, Tensor *ret, const char **ret_name);
 } DatasetOptions;

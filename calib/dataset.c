@@ -65,11 +65,13 @@ static Status plan_feeds(Dataset *dataset)
         int64_t dims[TENSOR_MAX_RANK];
         TRY(feed_shape(dataset, i, &rank, dims));
     }
-    for (const char *const *name = options->zeros; name != NULL && *name != NULL; name++) {
-        TRY(find_input(dataset, *name, &i));
+    for (int k = 0; k < options->n_states; k++) {
+        TRY(find_input(dataset, options->states[k].input, &i));
         if (dataset->feeds[i].kind != FEED_MAIN)
-            return status_new(CODE_USAGE, "input '%s' is given data twice", *name);
-        dataset->feeds[i].kind = FEED_ZERO;
+            return status_new(CODE_USAGE, "input '%s' is given data twice", options->states[k].input);
+        const char *output = options->states[k].output;
+        dataset->feeds[i] = (Feed){.kind = FEED_ZERO, .shape = dataset->feeds[i].shape,
+                                   .path = output == NULL ? NULL : arena_strdup(dataset->arena, output)};
     }
     bool random = dataset->path != NULL && strcmp(dataset->path, DATASET_RANDOM) == 0;
     for (i = 0; i < dataset->n_inputs; i++) {
@@ -98,7 +100,10 @@ static Status prepare_readers(Dataset *dataset)
         if (feed->reader != NULL && feed->reader->prepare != NULL)
             TRY(feed->reader->prepare(dataset, i));
         else if (feed->kind == FEED_ZERO)
-            describe_add(dataset, arena_printf(dataset->arena, "zeros for '%s'", dataset->inputs[i]->name));
+            describe_add(dataset, feed->path == NULL
+                                      ? arena_printf(dataset->arena, "zeros for '%s'", dataset->inputs[i]->name)
+                                      : arena_printf(dataset->arena, "'%s' zeros at first, then '%s' of the sample before",
+                                                     dataset->inputs[i]->name, feed->path));
     }
     return NULL;
 }
@@ -169,6 +174,12 @@ static bool draw_next(Draw *draw)
     return take;
 }
 
+/* Whether a recording starts with sample i, where states go from sample to sample; else every sample stands alone. */
+static bool starts_run(const Dataset *dataset, int64_t i)
+{
+    return !dataset->options.in_order || !dataset_continues(dataset, i);
+}
+
 /* With states from sample to sample what is drawn are recordings, each from its first window on. */
 static void thin_out(Dataset *dataset)
 {
@@ -178,7 +189,7 @@ static void thin_out(Dataset *dataset)
         return;
     bool *starts = xcalloc(n, sizeof starts[0]); /* of a run: told before samples move */
     for (uint64_t i = 0; i < n; i++) {
-        starts[i] = !dataset->options.in_order || !dataset_continues(dataset, (int64_t)i);
+        starts[i] = starts_run(dataset, (int64_t)i);
         runs += starts[i];
     }
     uint64_t wanted = MAX((most * runs + n - 1) / n, (uint64_t)1);
@@ -207,13 +218,19 @@ static Status take_shard(Dataset *dataset)
     int64_t shard = dataset->options.shard, shards = dataset->options.shards;
     if (shards <= 0)
         return NULL;
-    if (shard > dataset->total)
-        return status_new(CODE_DATA, "shard %lld of %lld holds no sample: there are %lld", (long long)shard,
-                          (long long)shards, (long long)dataset->total);
+    int64_t run = -1;
     size_t kept = 0;
-    for (int64_t i = shard - 1; i < dataset->total; i += shards)
-        dataset->samples[kept++] = dataset->samples[i];
+    for (int64_t i = 0; i < dataset->total; i++) {
+        run += starts_run(dataset, i);
+        dataset->samples[i].kept = run % shards == shard - 1;
+    }
+    for (int64_t i = 0; i < dataset->total; i++)
+        if (dataset->samples[i].kept)
+            dataset->samples[kept++] = dataset->samples[i];
     dataset->n_samples = kept;
+    if (kept == 0)
+        return status_new(CODE_DATA, "shard %lld of %lld holds no sample: there are %lld%s", (long long)shard,
+                          (long long)shards, (long long)run + 1, dataset->options.in_order ? " recordings" : "");
     return NULL;
 }
 
@@ -267,7 +284,7 @@ Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, 
     Status status = open_dataset(dataset);
     dataset->options.sources = NULL; /* the caller's; used up */
     dataset->options.shapes = NULL;
-    dataset->options.zeros = NULL;
+    dataset->options.states = NULL;
     if (status != NULL)
         dataset_free(dataset);
     else

@@ -1,6 +1,7 @@
 /* features.c - samples of sound to the model's tensor.
  *
- *     x (n,) ─ pad ─ frames (T, n_fft) x window ─ FFT ─ |X|^power (T, B) ─ mel bands (T, M) ─ log ─ DCT (T, K)
+ *     x (n,) ─ pad ─ frames (T, n_fft) x window ─ FFT ─┬─ |X|^power (T, B) ─ mel bands (T, M) ─ log ─ DCT (T, K)
+ *                                                      └─ real, imaginary (T, B, 2)
  *            ─ floor at top_db ─ normalize ─ (v - mean) / std ─ axes of the layout
  *
  * Sums and logarithms are in double, the FFT in float (kissfft). Sources: as audio_plan.c; PCEN: Wang et al. 2017.
@@ -16,7 +17,7 @@
 
 typedef struct Scratch {
     kiss_fft_cpx *in, *out; /* (n_fft,) */
-    double *spectrum;       /* (B,) */
+    double *spectrum;       /* (B, P) */
 } Scratch;
 
 /* x[i] with the signal mirrored at its ends (the end itself not repeated), or 0 outside. */
@@ -44,6 +45,11 @@ static void transform_frame(const AudioPlan *plan, const float *x, int64_t n, in
     kiss_fft(plan->fft, s->in, s->out);
     for (int k = 0; k <= o->n_fft / 2; k++) {
         double re = (double)s->out[k].r, im = (double)s->out[k].i, power = re * re + im * im;
+        if (plan->parts == 2) {
+            s->spectrum[2 * k] = re;
+            s->spectrum[2 * k + 1] = im;
+            continue;
+        }
         s->spectrum[k] = o->power == 2 ? power : o->power == 1 ? sqrt(power) : pow(power, o->power / 2);
     }
 }
@@ -135,16 +141,16 @@ static void scale_all(const AudioOptions *o, double *v, int64_t n)
         v[i] = (v[i] - mean) / deviation;
 }
 
-/* (T, F) features of n samples; memory_alloc'ed. */
+/* (T, F, P) features of n samples; memory_alloc'ed. */
 static Status make_features(const AudioPlan *plan, const float *x, int64_t n, int64_t frames, double **ret)
 {
     const AudioOptions *o = &plan->options;
-    int wide = o->kind == FEATURE_STFT ? plan->n_features : o->n_mels;
+    int wide = o->kind == FEATURE_STFT ? plan->n_features * plan->parts : o->n_mels;
     void *memory;
     TRY(memory_alloc((size_t)frames * (size_t)wide * sizeof(double), &memory));
     double *v = memory;
     Scratch s = {xcalloc((size_t)o->n_fft, sizeof s.in[0]), xcalloc((size_t)o->n_fft, sizeof s.out[0]),
-                 xcalloc((size_t)o->n_fft / 2 + 1, sizeof s.spectrum[0])};
+                 xcalloc(2 * ((size_t)o->n_fft / 2 + 1), sizeof s.spectrum[0])};
     for (int64_t f = 0; f < frames; f++) {
         transform_frame(plan, x, n, f * o->hop_length - (o->center ? o->n_fft / 2 : 0), &s);
         if (o->kind == FEATURE_STFT)
@@ -161,17 +167,17 @@ static Status make_features(const AudioPlan *plan, const float *x, int64_t n, in
         apply_log(o, v, frames * wide);
     if (o->kind == FEATURE_MFCC)
         apply_dct(plan, v, frames);
-    scale_all(o, v, frames * plan->n_features);
+    scale_all(o, v, frames * plan->n_features * plan->parts);
     *ret = v;
     return NULL;
 }
 
-/* Element (t, f) of the layout's axes, the batch left out. */
-static int64_t place(const AudioPlan *plan, int64_t frames, int64_t t, int64_t f)
+/* Element (t, f, part) of the layout's axes, the batch left out. */
+static int64_t place(const AudioPlan *plan, int64_t frames, int64_t t, int64_t f, int part)
 {
     int64_t at = 0;
     for (const char *axis = plan->options.layout; *axis != '\0'; axis++)
-        at = *axis == 't' ? at * frames + t : *axis == 'm' ? at * plan->n_features + f : at;
+        at = *axis == 't' ? at * frames + t : *axis == 'm' ? at * plan->n_features + f : *axis == 'c' ? at * 2 + part : at;
     return at;
 }
 
@@ -186,7 +192,7 @@ static void put(const AudioPlan *plan, Tensor *tensor, int64_t at, double value)
 static Status fill(const AudioPlan *plan, const float *x, int64_t n, int64_t frames, Tensor *tensor)
 {
     const AudioOptions *o = &plan->options;
-    int64_t each = frames * plan->n_features;
+    int64_t each = frames * plan->n_features * plan->parts;
     double *v = NULL;
     if (o->kind == FEATURE_RAW) {
         void *memory;
@@ -201,7 +207,9 @@ static Status fill(const AudioPlan *plan, const float *x, int64_t n, int64_t fra
     for (int64_t b = 0; b < plan->batch; b++)
         for (int64_t t = 0; t < frames; t++)
             for (int64_t f = 0; f < plan->n_features; f++)
-                put(plan, tensor, b * each + place(plan, frames, t, f), v[t * plan->n_features + f]);
+                for (int part = 0; part < plan->parts; part++)
+                    put(plan, tensor, b * each + place(plan, frames, t, f, part),
+                        v[(t * plan->n_features + f) * plan->parts + part]);
     memory_free(v);
     return NULL;
 }
@@ -217,7 +225,7 @@ Status audio_to_tensor(const AudioPlan *plan, const float *x, int64_t n, Tensor 
     if (plan->batched)
         dims[d++] = plan->batch;
     for (const char *axis = plan->options.layout; *axis != '\0'; axis++)
-        dims[d++] = *axis == 't' ? frames : *axis == 'm' ? plan->n_features : 1;
+        dims[d++] = *axis == 't' ? frames : *axis == 'm' ? plan->n_features : *axis == 'c' ? plan->parts : 1;
     TRY(tensor_alloc(ret, plan->dtype, plan->rank, dims));
     Status status = fill(plan, x, n, frames, ret);
     if (status != NULL)

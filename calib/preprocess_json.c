@@ -181,7 +181,8 @@ static Status read_feature(const cJSON *item, AudioOptions *audio)
     snprintf(number, sizeof number, "%.17g", item->valuedouble);
     const char *text = cJSON_IsString(item) ? item->valuestring
                        : cJSON_IsNumber(item) ? number
-                       : cJSON_IsBool(item) ? (cJSON_IsTrue(item) ? "1" : "0") : NULL;
+                       : cJSON_IsBool(item) ? (cJSON_IsTrue(item) ? "1" : "0")
+                       : cJSON_IsNull(item) ? "none" : NULL; /* Python's None: fmax, top_db, power, norm */
     return text == NULL ? wrong(item, "a number, a word or true or false") : audio_update_key(item->string, text, audio);
 }
 

@@ -35,6 +35,7 @@ typedef struct Sample {
     const char *stem; /* that other folders match it by, when it is not that of the name */
     Part *parts;      /* (n_inputs,) */
     int64_t number;   /* among those of all shards */
+    bool kept;        /* belongs to the shard */
 } Sample;
 
 /* Where an input's tensors come from. */
@@ -48,7 +49,7 @@ typedef enum FeedKind {
 
 typedef struct Feed {
     FeedKind kind;
-    const char *path;      /* of FOLDER and FILE */
+    const char *path;      /* of FOLDER and FILE; of ZERO the output that goes on, or NULL */
     const Reader *reader;  /* that was prepared, or NULL */
     PixelPlan *pixels;     /* of images */
     AudioPlan *audio;      /* of recordings */

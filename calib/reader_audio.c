@@ -234,7 +234,8 @@ static Status prepare(Dataset *dataset, int input)
     if (dataset->n_main > 1)
         return status_new(CODE_DATA,
                           "recordings feed one input; this model has %d ('%s', '%s' ...): give the others data of their "
-                          "own with --input NAME=DIR, or --state NAME for zeros",
+                          "own with --input NAME=DIR, or --state NAME for zeros, --state NAME=OUTPUT for what OUTPUT gave for "
+                          "the sample before",
                           dataset->n_main, dataset->inputs[0]->name, dataset->inputs[1]->name);
     Feed *feed = &dataset->feeds[input];
     TRY(audio_plan_new(dataset->inputs[input], &dataset->options.preprocess.audio, &feed->audio));

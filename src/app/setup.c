@@ -208,19 +208,19 @@ static Status read_shapes(const Options *options, const Plan *plan, Arena *arena
 static Status read_sources(const Options *options, Arena *arena, DatasetOptions *ret)
 {
     InputSource *sources = arena_array(arena, TEXTS_MAX, sizeof sources[0]);
-    const char **zeros = arena_array(arena, TEXTS_MAX + 1, sizeof zeros[0]);
+    StateInput *states = arena_array(arena, TEXTS_MAX, sizeof states[0]);
     for (int i = 0; i < options->inputs.n; i++)
         if (!split_at_equals(arena, options->inputs.items[i], &sources[i].input, &sources[i].path))
             return status_new(CODE_USAGE, "option '--input' takes NAME=DIR, not '%s'", options->inputs.items[i]);
     for (int i = 0; i < options->states.n; i++) {
-        const char *output;
-        if (!split_at_equals(arena, options->states.items[i], &zeros[i], &output) && output != NULL)
+        if (!split_at_equals(arena, options->states.items[i], &states[i].input, &states[i].output) && states[i].output != NULL)
             return status_new(CODE_USAGE, "option '--state' takes IN or IN=OUT, not '%s'", options->states.items[i]);
-        ret->in_order = ret->in_order || output != NULL;
+        ret->in_order = ret->in_order || states[i].output != NULL;
     }
     ret->sources = sources;
     ret->n_sources = options->inputs.n;
-    ret->zeros = zeros;
+    ret->states = states;
+    ret->n_states = options->states.n;
     return NULL;
 }
 

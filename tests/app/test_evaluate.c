@@ -139,7 +139,7 @@ TEST(evaluation_gives_each_model_its_own_state)
     Plan *plans[2];
     if (!CHECK_OK(plan_new(models[0], NULL, &plans[0])) || !CHECK_OK(plan_new(models[1], NULL, &plans[1])))
         return;
-    DatasetOptions options = {.preprocess = preprocess_default(), .zeros = (const char *const[]){"h", NULL}};
+    DatasetOptions options = {.preprocess = preprocess_default(), .states = &(StateInput){"h", NULL}, .n_states = 1};
     const StateLink link = {1, 0};
     Dataset *dataset = NULL;
     CHECK_OK(dataset_open(picture_path("steps"), (const Value *[]){plan_input(plans[0], 0), plan_input(plans[0], 1)}, 2,

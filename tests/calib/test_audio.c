@@ -176,3 +176,34 @@ TEST(states_take_recordings_from_their_first_window_on)
         dataset_free(dataset);
     }
 }
+
+/* Shards take whole recordings then, too: together they are all, in order within each. */
+TEST(states_go_on_within_a_shard)
+{
+    static const int lengths[] = {400, 100, 400, 400};
+    static const char *const files[] = {"a.wav", "b.wav", "c.wav", "d.wav"}, *const expected[] = {"a.wav#2", "d.wav"};
+    for (size_t i = 0; i < COUNT_OF(files); i++)
+        put_tone(in("sharded", files[i]), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, lengths[i], 100);
+    Value input = {.name = "x", .type = {.kind = TYPE_TENSOR, .dtype = DT_FLOAT, .shape = {.rank = 2}}};
+    input.type.shape.dims[0] = DIM_UNKNOWN;
+    input.type.shape.dims[1] = dim_known(100);
+    int64_t all = 0;
+    for (int shard = 1; shard <= 3; shard++) {
+        DatasetOptions options = {.preprocess = preprocess_default(), .in_order = true, .shard = shard, .shards = 3};
+        Dataset *dataset = NULL;
+        if (!CHECK_OK(dataset_open(in("sharded", ""), (const Value *[]){&input}, 1, &options, &dataset)))
+            continue;
+        int64_t n = dataset_count(dataset);
+        all += n;
+        CHECK_INT(n, shard == 1 ? 8 : shard == 2 ? 1 : 4);
+        for (int k = 0; k < 2 && shard == 1 && n == 8; k++)
+            CHECK_TEXT(path_base(dataset_file(dataset, k == 0 ? 1 : 4)), expected[k]);
+        for (int64_t i = 0; i < n; i++)
+            CHECK(dataset_continues(dataset, i) == (strchr(dataset_file(dataset, i), '#') != NULL));
+        dataset_free(dataset);
+    }
+    CHECK_INT(all, 13);
+    DatasetOptions options = {.preprocess = preprocess_default(), .in_order = true, .shard = 5, .shards = 5};
+    Dataset *dataset = NULL;
+    CHECK_FAILS(dataset_open(in("sharded", ""), (const Value *[]){&input}, 1, &options, &dataset), CODE_DATA, "4 recordings");
+}

@@ -149,6 +149,50 @@ TEST(log_mel_equals_a_reference_in_double)
     }
 }
 
+/* Real and imaginary parts of one frame after the other, as a streaming net takes them, against a plain DFT. */
+TEST(complex_spectra_equal_the_formula)
+{
+    enum { N = 64, HOP = 32, BINS = N / 2 + 1 };
+    static const struct {
+        int64_t dims[4];
+        const char *layout;
+    } rows[] = {{{1, BINS, 1, 2}, "mtc"}, {{1, 3, BINS, 2}, "tmc"}, {{1, 2, BINS, -1}, "cmt"}, {{-1, 2, -1, BINS}, "ctm"}};
+    float x[4 * HOP];
+    for (int i = 0; i < 4 * HOP; i++)
+        x[i] = (float)(0.3 * sin(0.7 * i) + 0.2 * cos(2.1 * i + 0.4) + 0.1);
+    for (size_t r = 0; r < COUNT_OF(rows); r++) {
+        AudioOptions options = audio_default();
+        Value input = input_of(4, rows[r].dims);
+        AudioPlan *plan;
+        Tensor tensor;
+        if (!CHECK_OK(audio_update_features("stft:n_fft=64,hop_length=32,power=none,center=0,window=sqrt_hann,normalized=window",
+                                            &options)) ||
+            !CHECK_OK(audio_plan_new(&input, &options, &plan)))
+            continue;
+        CHECK_TEXT(plan->options.layout, rows[r].layout);
+        int64_t n = r == 0 ? N : 4 * HOP, frames = r == 0 ? 1 : 3;
+        if (CHECK_OK(audio_to_tensor(plan, x, n, &tensor))) {
+            CHECK_INT(tensor.count, frames * BINS * 2);
+            double worst = 0;
+            for (int t = 0; t < frames; t++)
+                for (int k = 0; k < BINS; k++)
+                    for (int c = 0; c < 2; c++) {
+                        double sum = 0;
+                        for (int i = 0; i < N; i++)
+                            sum += (double)x[t * HOP + i] * sin(PI * i / N) * (c == 0 ? cos(2 * PI * i * k / N) : -sin(2 * PI * i * k / N));
+                        int64_t at = r == 0   ? (k * frames + t) * 2 + c
+                                     : r == 1 ? (t * BINS + k) * 2 + c
+                                     : r == 2 ? (c * BINS + k) * frames + t : (c * frames + t) * BINS + k;
+                        worst = fmax(worst, fabs((double)((float *)tensor.data)[at] - sum / sqrt(N / 2.0)));
+                    }
+            if (!(worst <= 1e-6))
+                test_fail(__FILE__, __LINE__, "%s: off by %g", rows[r].layout, worst);
+            tensor_release(&tensor);
+        }
+        audio_plan_free(plan);
+    }
+}
+
 TEST(layouts_follow_the_model)
 {
     static const struct {
@@ -189,6 +233,7 @@ TEST(front_ends_that_make_no_sense_are_refused)
         {"mel:n_mels=zero", "cannot be 'zero'"},
         {"mel:n_mels", "key=value"},
         {"mel:norm=l3", "'norm' cannot be"},
+        {"mel:layout=tt", "'layout' cannot be"},
     };
     AudioOptions options = audio_default();
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
@@ -201,6 +246,10 @@ TEST(front_ends_that_make_no_sense_are_refused)
         {"mel:n_mels=64,n_fft=256,win_length=512", "win_length 512 is more"},
         {"mfcc:n_mels=40,n_mfcc=64", "n_mfcc 64 is more"},
         {"mel:n_mels=64,layout=1t", "has no axis 'm'"},
+        {"mel:n_mels=64,layout=mtc", "goes with stft:power=none"},
+        {"stft:n_fft=126,power=none,layout=mt", "has no axis 'c'"},
+        {"stft:n_fft=126,power=none", "64 complex numbers a frame fit it in no layout"},
+        {"mel:n_mels=64,power=none", "only stft without a logarithm"},
     };
     Value input = input_of(4, (int64_t[]){1, 1, 64, 101});
     for (size_t i = 0; i < COUNT_OF(unfit); i++) {
@@ -209,6 +258,11 @@ TEST(front_ends_that_make_no_sense_are_refused)
         if (CHECK_OK(audio_update_features(unfit[i].spec, &options)))
             CHECK_FAILS(audio_plan_new(&input, &options, &plan), CODE_USAGE, unfit[i].part);
     }
+    Value one = input_of(3, (int64_t[]){1, 257, 1});
+    AudioPlan *frame = NULL;
+    options = audio_default();
+    if (CHECK_OK(audio_update_features("stft:n_fft=512", &options)))
+        CHECK_FAILS(audio_plan_new(&one, &options, &frame), CODE_USAGE, "give center=0");
     options = audio_default();
     options.window = 2;
     AudioPlan *plan = NULL;

@@ -61,7 +61,7 @@ static bool see(const char *folder, int shard, int shards, bool link, Sights *re
     bool good = CHECK_OK(plan_new(model, &(PlanOptions){.reference = true}, &plan));
     const Value *inputs[] = {plan_input(plan, 0), plan_input(plan, 1)};
     DatasetOptions options = {.preprocess = preprocess_default(), .shard = shard, .shards = shards,
-                              .zeros = (const char *const[]){"h", NULL}};
+                              .states = &(StateInput){"h", NULL}, .n_states = 1};
     StateLink links[] = {{1, 1}};
     good = good && CHECK_OK(dataset_open(in_folder(folder, ""), inputs, 2, &options, &dataset));
     if (good) {

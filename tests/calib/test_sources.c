@@ -191,7 +191,7 @@ TEST(inputs_in_folders_of_their_own_go_together_by_stem)
     InputSource source = {"sr", rate};
     InputShape shape = {"h", 2, {2, 4}};
     DatasetOptions options = {.preprocess = preprocess_default(), .sources = &source, .n_sources = 1, .shapes = &shape,
-                              .n_shapes = 1, .zeros = (const char *const[]){"h", NULL}};
+                              .n_shapes = 1, .states = &(StateInput){"h", NULL}, .n_states = 1};
     Dataset *dataset = open(folder, inputs, 4, &options);
     Tensor tensors[4];
     if (dataset != NULL) {

@@ -150,14 +150,12 @@ async function checkPlacement(job) {
     job.report = readReport(job.int8);
     const session = await ort.open(job.int8, job.at('optimized.onnx'));
     await session.release();
-    job.placement = JSON.parse(program.probe(['weighted', job.at('optimized.onnx')]));
+    job.placement = JSON.parse(program.probe(['weighted', job.at('optimized.onnx'), job.int8]));
     const { float: floats, ops } = job.placement, integers = integerOps(ops);
     const named = job.report.fallback.left_float;
-    // A fused node carries the name of the first, with a word before or behind it; one in the runtime's blocked layout that of
-    // its output.
+    // A fused node carries the name of the first, with a word before or behind it; else its output tells which it was.
     const isNamed = (row) => named.some((left) => left.reason !== '' &&
-        ([...row.name.replace(/\/\w*Fusion\/$/, '').split(' '), row.output].includes(left.node) ||
-            [/_nchwc$/, /_output_0_nchwc$/].some((end) => row.name.replace(end, '') === left.node)));
+        [...row.name.replace(/\/\w*Fusion\/$/, '').split(' '), row.output, row.node].includes(left.node));
     const unnamed = floats.filter((row) => !isNamed(row));
     const names = unnamed.map((row) => `${row.op} '${row.name}'`).join(', ');
     job.check('loads in ONNX Runtime, heavy ops in integers', unnamed.length === 0 && (integers === '') === (job.row.allFloat === true),

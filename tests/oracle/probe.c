@@ -3,7 +3,8 @@
  *     probe copy MODEL OUT                     load and save, nothing else
  *     probe expose MODEL OUT                   every quantized value becomes a graph output too
  *     probe nodewise MODEL FOLDER INPUT.npy... our executor against FOLDER/K.npy (line K of FOLDER/names.txt names it)
- *     probe weighted MODEL                     which heavy ops of a graph run on float weights
+ *     probe weighted MODEL [BEFORE]            which heavy ops of a graph run on float weights; with the model that it was
+ *                                              made of, each with the node of it that its output comes from
  *     probe large KIND NODES OUT               a generated graph of tests/simplify/large.c; without words: the kinds
  *     probe run MODEL FOLDER INPUT.npy...      both executors: FOLDER/fast.K.npy and plain.K.npy for output K; every value
  *                                              must have the type that inference gave it
@@ -301,7 +302,24 @@ static bool is_constant_float(const Value *value, int depth)
     return true;
 }
 
+/* The float op of `before` that made a value. Names of values outlive those of nodes that are joined; where the layout is the
+ * runtime's own, a node is called as its value was, with a word behind. NULL when it is none. */
+static const Node *node_behind(const Model *before, const char *output)
+{
+    size_t length = strlen(output), tail = strlen("_nchwc");
+    length -= length > tail && strcmp(output + length - tail, "_nchwc") == 0 ? tail : 0;
+    const Node *made = NULL;
+    for (const Node *node = before->graph->first; node != NULL && made == NULL; node = node->next)
+        for (int i = 0; i < node->n_out; i++)
+            if (node->out[i] != NULL && strncmp(node->out[i]->name, output, length) == 0 && node->out[i]->name[length] == '\0')
+                made = node;
+    for (int steps = 0; made != NULL && !is_float_op(made->op_type); steps++)
+        made = steps == 4 || node_in(made, 0) == NULL ? NULL : node_in(made, 0)->producer;
+    return made;
+}
+
 typedef struct Weighted {
+    const Model *before; /* or NULL */
     cJSON *floats; /* rows of ops that run on float weights */
     cJSON *ops;    /* op type -> count */
 } Weighted;
@@ -327,17 +345,28 @@ static void look_at_graph(void *context, Graph *graph)
         cJSON_AddStringToObject(row, "name", node->name);
         cJSON_AddStringToObject(row, "output", node->n_out > 0 && node->out[0] != NULL ? node->out[0]->name : "");
         cJSON_AddStringToObject(row, "weight", node_in(node, 1) == NULL ? "" : node_in(node, 1)->name);
+        const Node *behind = weighted->before == NULL ? NULL : node_behind(weighted->before, node->name);
+        if (behind == NULL && weighted->before != NULL && node->n_out > 0 && node->out[0] != NULL)
+            behind = node_behind(weighted->before, node->out[0]->name);
+        cJSON_AddStringToObject(row, "node", behind == NULL ? "" : behind->name);
     }
 }
 
-static Status list_weighted(const char *path)
+static Status list_weighted(const char *path, const char *before_path)
 {
-    Model *model = NULL;
-    TRY(onnx_load(path, &model));
+    Model *model = NULL, *before = NULL;
+    if (before_path != NULL)
+        TRY(onnx_load(before_path, &before));
+    Status status = onnx_load(path, &model);
+    if (status != NULL) {
+        model_free(before);
+        return status;
+    }
     cJSON *root = cJSON_CreateObject();
-    Weighted weighted = {.floats = cJSON_AddArrayToObject(root, "float"), .ops = cJSON_AddObjectToObject(root, "ops")};
+    Weighted weighted = {.before = before, .floats = cJSON_AddArrayToObject(root, "float"), .ops = cJSON_AddObjectToObject(root, "ops")};
     graph_each(model->graph, look_at_graph, &weighted);
     print_json(root);
+    model_free(before);
     model_free(model);
     return NULL;
 }
@@ -393,8 +422,8 @@ static Status dispatch(int argc, char **argv)
         return expose(argv[2], argv[3]);
     if (strcmp(command, "nodewise") == 0 && argc >= 4)
         return nodewise(argv[2], argv[3], argc - 4, argv + 4);
-    if (strcmp(command, "weighted") == 0 && argc == 3)
-        return list_weighted(argv[2]);
+    if (strcmp(command, "weighted") == 0 && (argc == 3 || argc == 4))
+        return list_weighted(argv[2], argc > 3 ? argv[3] : NULL);
     if (strcmp(command, "profile") == 0 && argc == 4)
         return list_profile(argv[2], argv[3]);
     if (strcmp(command, "large") == 0 && argc == 5)
@@ -404,7 +433,7 @@ static Status dispatch(int argc, char **argv)
     if (strcmp(command, "run") == 0 && argc >= 4)
         return run_both(argv[2], argv[3], argc - 4, argv + 4);
     return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise|run MODEL FOLDER INPUT.npy..., "
-                                  "probe weighted MODEL, probe profile MODEL TARGET, probe large [KIND NODES OUT]");
+                                  "probe weighted MODEL [BEFORE], probe profile MODEL TARGET, probe large [KIND NODES OUT]");
 }
 
 int main(int argc, char **argv)

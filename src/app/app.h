@@ -30,7 +30,7 @@ typedef struct Options {
     char **words; /* all of them; the first argv's that are none of the options */
     int n_words;
     /* output */
-    const char *output, *report, *target, *external_data, *depfile;
+    const char *output, *report, *html, *target, *external_data, *depfile;
     const char *act; /* type of activations, in place of the target's */
     bool per_tensor, per_channel;
     Target target_profile; /* what all of these come to */

@@ -28,7 +28,9 @@ typedef struct Job {
     size_t n_warnings, cap_warnings;
 } Job;
 
-char *report_json(const Job *job);   /* malloc'ed text */
+char *report_json(const Job *job);       /* malloc'ed text */
+/* The report as one page of HTML, from the text of report_json(); malloc'ed. Names in it are escaped. */
+char *report_html(const char *json);
 void report_print_table(const Job *job); /* stdout */
 
 #endif

@@ -35,6 +35,7 @@ static const OptionRow rows[] = {
      "what to write (default: MODEL.int8.onnx here; run: a folder for .npy)", NULL},
     {"report", 0, OPTION_TEXT, AT(report), COMMAND_QUANTIZE | COMMAND_BENCH, "FILE",
      "JSON report to write (the main job: default MODEL.int8.json here)", NULL},
+    {"html", 0, OPTION_TEXT, AT(html), COMMAND_QUANTIZE, "FILE", "the report as a page for a browser, too", NULL},
     {"target", 0, OPTION_TEXT, AT(target), CALIBRATE, "NAME", "where the model will run (default ort-x86)",
      "ort-x86|ort-arm|openvino|tensorrt"},
     {"act", 0, OPTION_TEXT, AT(act), CALIBRATE, "TYPE", "type of activations, in place of the target's", "u8|s8"},

@@ -26,7 +26,7 @@ typedef struct Pipeline {
     Preprocess preprocess;
     Dataset *calibration, *evaluation; /* evaluation may be the same object */
     Labels *labels;
-    AtomicFile *model_file, *report_file, *depfile;
+    AtomicFile *model_file, *report_file, *html_file, *depfile;
     int *exit_code;
 } Pipeline;
 
@@ -59,7 +59,7 @@ static Status choose_outputs(Pipeline *p)
         bool onnx = length > 5 && strcmp(output + length - 5, ".onnx") == 0;
         p->job.report_path = arena_printf(p->arena, "%.*s.json", (int)(onnx ? length - 5 : length), output);
     }
-    const char *outputs[] = {p->job.output_path, p->job.report_path, options->depfile, options->ranges_out};
+    const char *outputs[] = {p->job.output_path, p->job.report_path, options->html, options->depfile, options->ranges_out};
     for (size_t i = 0; i < COUNT_OF(outputs); i++)
         for (size_t k = 0; outputs[i] != NULL && k <= i; k++) {
             const char *other = k == i ? options->model : outputs[k];
@@ -76,6 +76,8 @@ static Status choose_outputs(Pipeline *p)
     /* Opened now, so that a folder that cannot be written is found out before the work and not after it. */
     TRY(atomic_open(p->job.output_path, &p->model_file));
     TRY(atomic_open(p->job.report_path, &p->report_file));
+    if (options->html != NULL)
+        TRY(atomic_open(options->html, &p->html_file));
     return options->depfile == NULL ? NULL : atomic_open(options->depfile, &p->depfile);
 }
 
@@ -157,7 +159,7 @@ static Status check_quantizable(Pipeline *p)
 /* An output must not take the place of a file the job reads. */
 static Status check_outputs_against_data(const Pipeline *p)
 {
-    const char *outputs[] = {p->job.output_path, p->job.report_path, p->job.options->depfile};
+    const char *outputs[] = {p->job.output_path, p->job.report_path, p->job.options->html, p->job.options->depfile};
     for (int64_t i = 0; i < dataset_count(p->calibration); i++)
         for (size_t k = 0; k < COUNT_OF(outputs); k++)
             if (outputs[k] != NULL && path_same_file(outputs[k], dataset_file(p->calibration, i)))
@@ -472,22 +474,32 @@ static Status write_depfile(Pipeline *p)
     return status;
 }
 
+static Status write_report(Pipeline *p)
+{
+    char *json = report_json(&p->job), *html = p->html_file == NULL ? NULL : report_html(json);
+    Status status = atomic_write(p->report_file, json, strlen(json));
+    if (status == NULL)
+        status = atomic_write(p->report_file, "\n", 1);
+    if (status == NULL && html != NULL)
+        status = atomic_write(p->html_file, html, strlen(html));
+    free(json);
+    free(html);
+    return status;
+}
+
 static Status commit(Pipeline *p)
 {
     if (p->report_file == NULL)
         return NULL;
-    char *json = report_json(&p->job);
-    Status status = atomic_write(p->report_file, json, strlen(json));
-    free(json);
-    TRY(status);
-    TRY(atomic_write(p->report_file, "\n", 1));
+    TRY(write_report(p));
     TRY(write_depfile(p));
     TRY(interrupt_check());
-    AtomicFile *files[] = {p->model_file, p->report_file, p->depfile};
+    AtomicFile *files[] = {p->model_file, p->report_file, p->html_file, p->depfile};
     for (size_t i = 0; i < COUNT_OF(files); i++) /* a disk that is full is found out before the first one is renamed */
         if (files[i] != NULL)
             TRY(atomic_settle(files[i]));
-    p->model_file = p->report_file = p->depfile = NULL;
+    p->model_file = p->report_file = p->html_file = p->depfile = NULL;
+    Status status = NULL;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         if (files[i] != NULL && status == NULL)
             status = atomic_commit(files[i]);
@@ -523,6 +535,7 @@ static void release(Pipeline *p)
     proof_release(&p->job.proof);
     atomic_abandon(p->model_file);
     atomic_abandon(p->report_file);
+    atomic_abandon(p->html_file);
     atomic_abandon(p->depfile);
     product_release(&p->job.product);
     collect_release(&p->job.calibration);

@@ -62,6 +62,11 @@ strip_run a.json >a.stripped
 strip_run b.json >b.stripped
 holds "same report for any thread count" cmp a.stripped b.stripped
 holds "the report follows its schema" node "$here/schema.js" "$schema" a.json
+odd='odd <b>&"name.onnx'
+holds "the report as a page" "$quantize" "$glyphs" --calib "$demo/calib" --eval "$demo/eval" --labels "$labels" -o "$odd" --report odd.json \
+    --html odd.html --effort fast
+holds "the page shows what the report says" node "$here/page.js" odd.html odd.json
+rm -f "$odd" odd.json odd.html
 holds "plain lines when stderr is no terminal" sh -c "! grep -q '$(printf '\r')' err"
 holds "int8 top-1 within 1.5 points on the demo" awk '/top-1/ { good = $7 <= 1.5 && $7 >= -1.5 } END { exit !good }' table
 holds "run prints a line a sample" sh -c "'$quantize' run a.onnx --input '$demo/eval' --samples 3 -q | grep -c : | grep -qx 3"

@@ -60,7 +60,8 @@ static const char style[] =
     "th,td{padding:.2em .8em .2em 0;text-align:left;vertical-align:top;border-bottom:1px solid #ddd}"
     "td{overflow-wrap:anywhere}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
     ".big td{font-size:1.25em;padding-right:2em}.warning{background:#fff3cd;padding:.4em .8em;margin:.3em 0}"
-    ".track{display:inline-block;width:6em;margin-left:.5em;text-align:left}.bar{display:inline-block;height:.7em;background:#4a7db8}"
+    ".track{display:inline-block;width:6em;margin-left:.5em;text-align:left}"
+    ".bar{display:inline-block;height:.7em;background:#4a7db8}"
     ".note{color:#666}"
     "summary{cursor:pointer;color:#666}";
 

@@ -30,10 +30,10 @@
     }                                                                                                                  \
     scope void name parameters                                                                                         \
     {                                                                                                                  \
-        CpuLevel level_ = cpu_level();                                                                                 \
-        if (level_ >= CPU_AVX512)                                                                                      \
+        CpuFeatures cpu_ = cpu_features(); /* not the level: there are processors with VNNI and no AVX-512 */          \
+        if (cpu_.avx512)                                                                                               \
             name##_avx512 arguments;                                                                                   \
-        else if (level_ >= CPU_AVX2)                                                                                   \
+        else if (cpu_.avx2)                                                                                            \
             name##_avx2 arguments;                                                                                     \
         else                                                                                                           \
             name##_body arguments;                                                                                     \

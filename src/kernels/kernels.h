@@ -74,6 +74,27 @@ void gemm_float(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int6
 void gemm_int(Team *team, int64_t batch, const int64_t *pairs, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b,
               int32_t *c);
 
+/* ---- packed_float.c: fast float products, the right side in panels ------------------------------------------------- */
+
+#define PANEL_COLUMNS 32
+/* A matrix (k, n) as panels of 32 columns, each k rows of 32, zeros behind column n: its elements, and the packing. */
+int64_t panels_count(int64_t k, int64_t n);
+void pack_floats(Team *team, int64_t k, int64_t n, Matrix b, float *ret);
+
+/* c (m, n) = a (m, k) * b (k, n) + bias (n,), `batch` of them, sizes and pairs as of gemm_float(). One element takes its
+ * products in order of k, with one rounding each where the CPU multiplies and adds in one step: the same for any team. */
+typedef struct FloatProduct {
+    int64_t batch, m, n, k;
+    const int64_t *pairs; /* NULL: all offsets are 0 */
+    Matrix a, b;
+    const float *packed;  /* b as pack_floats() gives it, for a batch of 1; NULL: from b itself */
+    const float *bias;    /* NULL: none */
+    float *c;
+} FloatProduct;
+/* scratch: 64-byte aligned room for a team of that size. */
+size_t product_floats_scratch(const FloatProduct *product, int threads);
+void product_floats(Team *team, const FloatProduct *product, void *scratch);
+
 /* ---- shift.c: right operands that oneDNN does not take ------------------------------------------------------------ */
 
 /* x - 128. */

@@ -135,6 +135,27 @@ FastPacks *heavy_packs(EvalCtx *ctx)
     return packs != NULL ? packs : eval_cache_put(ctx, key, sizeof key, fast_packs_new(), fast_packs_free);
 }
 
+Status heavy_panels(EvalCtx *ctx, int i, int64_t part, int64_t k, int64_t n, Matrix b, const float **ret)
+{
+    const int64_t key[] = {i, part};
+    bool constant = eval_is_constant(ctx, i);
+    size_t bytes;
+    void *panels = constant ? eval_cache_get(ctx, key, sizeof key) : NULL;
+
+    *ret = panels;
+    if (panels != NULL)
+        return NULL;
+    if (!size_mul((size_t)panels_count(k, n), sizeof(float), &bytes))
+        return eval_error(ctx, CODE_MODEL, "input %d is too large", i);
+    if (constant)
+        TRY(memory_alloc(bytes, &panels));
+    else
+        TRY(eval_scratch(ctx, bytes, &panels));
+    pack_floats(ctx->team, k, n, b, panels);
+    *ret = constant ? eval_cache_put(ctx, key, sizeof key, panels, memory_free) : panels;
+    return NULL;
+}
+
 bool is_8_bit(const Tensor *tensor)
 {
     return tensor != NULL && (tensor->dtype == DT_UINT8 || tensor->dtype == DT_INT8);

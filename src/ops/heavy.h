@@ -66,6 +66,10 @@ void *heavy_prepare(EvalCtx *ctx, const void *key, size_t key_bytes, bool consta
 /* The packed forms of this node's constant weight. */
 FastPacks *heavy_packs(EvalCtx *ctx);
 
+/* The float matrix b (k, n), part `part` of input i, in panels: kept with the node when the input is constant, else made for this
+ * run. */
+MUST_USE Status heavy_panels(EvalCtx *ctx, int i, int64_t part, int64_t k, int64_t n, Matrix b, const float **ret);
+
 bool is_8_bit(const Tensor *tensor);      /* uint8 or int8; NULL is not */
 KernelType kernel_type(DType dtype);      /* of float, uint8, int8, int32 */
 /* Scale and zero point of an 8-bit tensor of type `dtype`; both must hold one element, the zero point may be

@@ -1,363 +1,10 @@
 /* op_rnn.c - LSTM, GRU and RNN: all directions, layouts, activations, sequence lengths, peepholes; and com.microsoft's
- * DynamicQuantizeLSTM, whose weights are 8-bit and whose left factors are rounded to 8 bits before each product.
- *
- * Letters: S steps, B batch, I input size, H hidden size, D directions, G gates (LSTM 4 iofc, GRU 3 zrh, RNN 1).
- *
- *     gates (S*B, G*H) = X W^T + biases        for all steps at once
- *     for each step:   gates[t] + h R^T  ->  h (B, H)
- *
- * Formulas: the ONNX operator specification.
+ * DynamicQuantizeLSTM, whose weights are 8-bit and whose left factors are rounded to 8 bits before each product. What is checked
+ * and what is kept; the steps are in rnn.c, the letters in rnn.h.
  */
-#include <math.h>
 #include <string.h>
-#include <strings.h>
 
-#include "src/kernels/kernels.h"
-#include "src/ops/family.h"
-#include "src/kernels/vector_math.h"
-
-typedef enum Cell { CELL_RNN, CELL_GRU, CELL_LSTM } Cell;
-
-typedef struct Act {
-    float (*fn)(float x, float a, float b);
-    float a, b;
-} Act;
-
-typedef struct Rnn {
-    Cell cell;
-    int64_t steps, batch, inputs, hidden, directions, gates;
-    bool batch_first, input_forget, linear_before_reset;
-    float clip;              /* 0: none */
-    Act act[2][3];           /* by direction */
-    const int64_t *lengths;  /* (B,) or NULL */
-    const float *x, *w, *r, *b, *peephole;
-    float *y, *y_h, *y_c;    /* outputs, NULL when not wanted */
-    float *rounded;          /* room for X or h rounded to 8 bits, NULL: they are taken as they are */
-} Rnn;
-
-/* ---- activation functions ---------------------------------------------------------------------------------------- */
-
-static float act_relu(float x, float a, float b)
-{
-    (void)a, (void)b;
-    return x < 0 ? 0 : x;
-}
-
-static float act_tanh(float x, float a, float b)
-{
-    (void)a, (void)b;
-    return vector_tanh(x);
-}
-
-static float act_sigmoid(float x, float a, float b)
-{
-    (void)a, (void)b;
-    return vector_sigmoid(x);
-}
-
-static float act_affine(float x, float a, float b)
-{
-    return a * x + b;
-}
-
-static float act_leaky_relu(float x, float a, float b)
-{
-    (void)b;
-    return x < 0 ? a * x : x;
-}
-
-static float act_thresholded_relu(float x, float a, float b)
-{
-    (void)b;
-    return x > a ? x : 0;
-}
-
-static float act_scaled_tanh(float x, float a, float b)
-{
-    return a * vector_tanh(b * x);
-}
-
-static float act_hard_sigmoid(float x, float a, float b)
-{
-    return fminf(fmaxf(a * x + b, 0), 1);
-}
-
-static float act_elu(float x, float a, float b)
-{
-    (void)b;
-    return x < 0 ? a * (vector_exp(x) - 1) : x;
-}
-
-static float act_softsign(float x, float a, float b)
-{
-    (void)a, (void)b;
-    return x / (1 + fabsf(x));
-}
-
-static float act_softplus(float x, float a, float b)
-{
-    (void)a, (void)b;
-    return fmaxf(x, 0) + log1pf(expf(-fabsf(x)));
-}
-
-static const struct {
-    const char *name;
-    float (*fn)(float x, float a, float b);
-    bool has_a, has_b;
-    float a, b; /* defaults */
-} activations[] = {
-    {"Relu", act_relu, false, false, 0, 0},
-    {"Tanh", act_tanh, false, false, 0, 0},
-    {"Sigmoid", act_sigmoid, false, false, 0, 0},
-    {"Affine", act_affine, true, true, 1, 0},
-    {"LeakyRelu", act_leaky_relu, true, false, 0.01f, 0},
-    {"ThresholdedRelu", act_thresholded_relu, true, false, 1, 0},
-    {"ScaledTanh", act_scaled_tanh, true, true, 1, 1},
-    {"HardSigmoid", act_hard_sigmoid, true, true, 0.2f, 0.5f},
-    {"Elu", act_elu, true, false, 1, 0},
-    {"Softsign", act_softsign, false, false, 0, 0},
-    {"Softplus", act_softplus, false, false, 0, 0},
-};
-
-/* The lists activation_alpha and activation_beta are consumed by the functions that have the parameter, in order. */
-static Status read_activations(const EvalCtx *ctx, Rnn *rnn)
-{
-    static const char *const defaults[][3] = {
-        {"Tanh", NULL, NULL}, {"Sigmoid", "Tanh", NULL}, {"Sigmoid", "Tanh", "Tanh"}};
-    const Attr *names = node_attr(ctx->node, "activations");
-    int64_t n_alpha = 0, n_beta = 0, next_alpha = 0, next_beta = 0;
-    const float *alpha = node_floats(ctx->node, "activation_alpha", &n_alpha);
-    const float *beta = node_floats(ctx->node, "activation_beta", &n_beta);
-    int each = (int)rnn->cell + 1;
-
-    if (names != NULL && (names->kind != ATTR_STRINGS || names->n != each * rnn->directions))
-        return eval_error(ctx, CODE_MODEL, "activations must name %d functions", each * (int)rnn->directions);
-    for (int i = 0; i < each * (int)rnn->directions; i++) {
-        const char *name = names != NULL ? names->strings[i].data : defaults[rnn->cell][i % each];
-        size_t length = names != NULL ? names->strings[i].length : strlen(name), k = 0;
-        Act *act = &rnn->act[i / each][i % each];
-        while (k < COUNT_OF(activations) &&
-               !(strlen(activations[k].name) == length && strncasecmp(activations[k].name, name, length) == 0))
-            k++;
-        if (k == COUNT_OF(activations))
-            return eval_error(ctx, CODE_UNSUPPORTED, "activation '%.*s' is not known", (int)MIN(length, 40), name);
-        *act = (Act){activations[k].fn, activations[k].a, activations[k].b};
-        if (activations[k].has_a && next_alpha < n_alpha)
-            act->a = alpha[next_alpha++];
-        if (activations[k].has_b && next_beta < n_beta)
-            act->b = beta[next_beta++];
-    }
-    return NULL;
-}
-
-static void apply(Act act, float *x, int64_t n)
-{
-    if (act.fn == act_sigmoid)
-        for (int64_t i = 0; i < n; i++)
-            x[i] = vector_sigmoid(x[i]);
-    else if (act.fn == act_tanh)
-        for (int64_t i = 0; i < n; i++)
-            x[i] = vector_tanh(x[i]);
-    else
-        for (int64_t i = 0; i < n; i++)
-            x[i] = act.fn(x[i], act.a, act.b);
-}
-
-/* ---- one step of one sample -------------------------------------------------------------------------------------- */
-
-static void clip(const Rnn *rnn, float *x, int64_t n)
-{
-    for (int64_t i = 0; rnn->clip > 0 && i < n; i++)
-        x[i] = fminf(fmaxf(x[i], -rnn->clip), rnn->clip);
-}
-
-/* gates: (4H) i o f c before activation; p: peepholes (3H) i o f or NULL. */
-static void lstm_cell(const Rnn *rnn, const Act *act, float *gates, const float *p, float *h, float *c)
-{
-    int64_t n = rnn->hidden;
-    float *in = gates, *out = gates + n, *forget = gates + 2 * n, *cell = gates + 3 * n;
-
-    for (int64_t k = 0; p != NULL && k < n; k++) {
-        in[k] += p[k] * c[k];
-        forget[k] += p[2 * n + k] * c[k];
-    }
-    clip(rnn, in, n);
-    clip(rnn, forget, 2 * n); /* and cell */
-    apply(act[0], in, n);
-    apply(act[0], forget, n);
-    apply(act[1], cell, n);
-    for (int64_t k = 0; k < n; k++) {
-        float f = rnn->input_forget ? 1 - in[k] : forget[k];
-        c[k] = f * c[k] + in[k] * cell[k];
-        h[k] = c[k];
-        if (p != NULL)
-            out[k] += p[n + k] * c[k];
-    }
-    clip(rnn, out, n);
-    apply(act[0], out, n);
-    apply(act[2], h, n);
-    for (int64_t k = 0; k < n; k++)
-        h[k] *= out[k];
-}
-
-/* h becomes (1 - z) * candidate + z * h. */
-static void gru_mix(const Rnn *rnn, const float *z, const float *candidate, float *h)
-{
-    for (int64_t k = 0; k < rnn->hidden; k++)
-        h[k] = (1 - z[k]) * candidate[k] + z[k] * h[k];
-}
-
-static void add(float *to, const float *from, int64_t n)
-{
-    for (int64_t k = 0; k < n; k++)
-        to[k] += from[k];
-}
-
-/* ---- one direction ----------------------------------------------------------------------------------------------- */
-
-typedef struct Buffers {
-    float *gates;     /* (S*B, G*H) */
-    float *recurrent; /* (B, G*H): h R^T of this step */
-    float *reset;     /* (B, H): GRU, r * h */
-    float *h, *c;     /* (B, H) */
-} Buffers;
-
-static Matrix matrix(const float *data, int64_t row, int64_t column)
-{
-    return (Matrix){.data = data, .row = row, .column = column};
-}
-
-/* What DynamicQuantizeLinear and DequantizeLinear make of n numbers. */
-static void round_to_8_bits(const float *from, int64_t n, float *to)
-{
-    float low = 0, high = 0;
-
-    for (int64_t i = 0; i < n; i++) {
-        low = fminf(low, from[i]);
-        high = fmaxf(high, from[i]);
-    }
-    float scale = (high - low) / 255, step = scale > 0 && isfinite(scale) ? scale : 1;
-    float zero = rintf(fminf(fmaxf(0 - low / step, 0), 255));
-    for (int64_t i = 0; i < n; i++)
-        to[i] = (fminf(fmaxf(rintf(from[i] / step) + zero, 0), 255) - zero) * step;
-}
-
-/* c (m, n) = a (m, k) * weight (n, k)^T */
-static void product(Team *team, const Rnn *rnn, int64_t m, int64_t n, int64_t k, const float *a, const float *weight,
-                    float *c)
-{
-    if (rnn->rounded != NULL) {
-        round_to_8_bits(a, m * k, rnn->rounded);
-        a = rnn->rounded;
-    }
-    gemm_float(team, 1, NULL, m, n, k, matrix(a, k, 1), matrix(weight, 1, k), c);
-}
-
-static void gru_step(Team *team, const Rnn *rnn, int d, const Buffers *buffers, const int64_t *rows, const bool *active)
-{
-    int64_t n = rnn->hidden, wide = 3 * n;
-    const float *r = rnn->r + d * wide * n, *bias = rnn->b != NULL ? rnn->b + d * 2 * wide + wide + 2 * n : NULL;
-
-    product(team, rnn, rnn->batch, rnn->linear_before_reset ? wide : 2 * n, n, buffers->h, r, buffers->recurrent);
-    for (int64_t b = 0; b < rnn->batch; b++) {
-        float *gates = buffers->gates + rows[b] * wide;
-        float *recurrent = buffers->recurrent + b * (rnn->linear_before_reset ? wide : 2 * n);
-        if (!active[b])
-            continue;
-        add(gates, recurrent, 2 * n);
-        clip(rnn, gates, 2 * n);
-        apply(rnn->act[d][0], gates, 2 * n);
-        for (int64_t k = 0; k < n; k++) {
-            if (rnn->linear_before_reset)
-                gates[2 * n + k] += gates[n + k] * (recurrent[2 * n + k] + (bias != NULL ? bias[k] : 0));
-            else
-                buffers->reset[b * n + k] = gates[n + k] * buffers->h[b * n + k];
-        }
-    }
-    if (!rnn->linear_before_reset)
-        product(team, rnn, rnn->batch, n, n, buffers->reset, r + 2 * n * n, buffers->recurrent);
-    for (int64_t b = 0; b < rnn->batch; b++) {
-        float *gates = buffers->gates + rows[b] * wide, *candidate = gates + 2 * n;
-        if (!active[b])
-            continue;
-        if (!rnn->linear_before_reset)
-            add(candidate, buffers->recurrent + b * n, n);
-        clip(rnn, candidate, n);
-        apply(rnn->act[d][1], candidate, n);
-        gru_mix(rnn, gates, candidate, buffers->h + b * n);
-    }
-}
-
-static void plain_step(Team *team, const Rnn *rnn, int d, const Buffers *buffers, const int64_t *rows,
-                       const bool *active)
-{
-    int64_t n = rnn->hidden, wide = rnn->gates * n;
-
-    product(team, rnn, rnn->batch, wide, n, buffers->h, rnn->r + d * wide * n, buffers->recurrent);
-    for (int64_t b = 0; b < rnn->batch; b++) {
-        float *gates = buffers->gates + rows[b] * wide, *h = buffers->h + b * n;
-        if (!active[b])
-            continue;
-        add(gates, buffers->recurrent + b * wide, wide);
-        if (rnn->cell == CELL_LSTM) {
-            lstm_cell(rnn, rnn->act[d], gates, rnn->peephole != NULL ? rnn->peephole + d * 3 * n : NULL, h,
-                      buffers->c + b * n);
-            continue;
-        }
-        clip(rnn, gates, n);
-        apply(rnn->act[d][0], gates, n);
-        memcpy(h, gates, (size_t)n * sizeof(float));
-    }
-}
-
-/* W's bias and R's, (G*H) each, onto every row; GRU adds R's for the candidate inside the reset when it is linear
- * before. */
-static void add_biases(const Rnn *rnn, int d, float *gates)
-{
-    int64_t wide = rnn->gates * rnn->hidden, second = rnn->linear_before_reset ? 2 * rnn->hidden : wide;
-    const float *bias = rnn->b != NULL ? rnn->b + d * 2 * wide : NULL;
-
-    for (int64_t row = 0; bias != NULL && row < rnn->steps * rnn->batch; row++) {
-        add(gates + row * wide, bias, wide);
-        add(gates + row * wide, bias + wide, second);
-    }
-}
-
-static void run_direction(EvalCtx *ctx, const Rnn *rnn, int d, bool backward, const Buffers *buffers)
-{
-    int64_t n = rnn->hidden, wide = rnn->gates * n;
-    int64_t *rows = arena_array(ctx->scratch, (size_t)rnn->batch, sizeof *rows);
-    bool *active = arena_array(ctx->scratch, (size_t)rnn->batch, sizeof *active);
-
-    product(ctx->team, rnn, rnn->steps * rnn->batch, wide, rnn->inputs, rnn->x, rnn->w + d * wide * rnn->inputs,
-            buffers->gates);
-    add_biases(rnn, d, buffers->gates);
-    for (int64_t s = 0; s < rnn->steps; s++) {
-        for (int64_t b = 0; b < rnn->batch; b++) {
-            int64_t length = rnn->lengths != NULL ? rnn->lengths[b] : rnn->steps, t = backward ? length - 1 - s : s;
-            active[b] = s < length;
-            rows[b] = !active[b] ? 0 : rnn->batch_first ? b * rnn->steps + t : t * rnn->batch + b;
-        }
-        if (rnn->cell == CELL_GRU)
-            gru_step(ctx->team, rnn, d, buffers, rows, active);
-        else
-            plain_step(ctx->team, rnn, d, buffers, rows, active);
-        for (int64_t b = 0; b < rnn->batch && rnn->y != NULL; b++) {
-            int64_t t = rnn->batch_first ? rows[b] - b * rnn->steps : (rows[b] - b) / MAX(rnn->batch, 1);
-            int64_t place = rnn->batch_first ? (b * rnn->steps + t) * rnn->directions + d
-                                             : (t * rnn->directions + d) * rnn->batch + b;
-            if (active[b])
-                memcpy(rnn->y + place * n, buffers->h + b * n, (size_t)n * sizeof(float));
-        }
-    }
-    for (int64_t b = 0; b < rnn->batch; b++) {
-        int64_t place = (rnn->batch_first ? b * rnn->directions + d : d * rnn->batch + b) * n;
-        if (rnn->y_h != NULL)
-            memcpy(rnn->y_h + place, buffers->h + b * n, (size_t)n * sizeof(float));
-        if (rnn->y_c != NULL)
-            memcpy(rnn->y_c + place, buffers->c + b * n, (size_t)n * sizeof(float));
-    }
-}
+#include "src/ops/rnn.h"
 
 /* ---- checks and buffers ------------------------------------------------------------------------------------------ */
 
@@ -482,52 +129,106 @@ static void initial_state(const Rnn *rnn, const Tensor *from, int d, float *to)
     }
 }
 
-static Status eval_cell(EvalCtx *ctx, Cell cell, bool rounded)
+/* The right sides of the products of direction d. */
+static Status take_weights(EvalCtx *ctx, Rnn *rnn, int d, bool panels)
 {
-    Rnn rnn = {.cell = cell, .gates = cell == CELL_LSTM ? 4 : cell == CELL_GRU ? 3 : 1};
-    Buffers buffers = {0};
-    bool reverse;
+    int64_t n = rnn->hidden, wide = rnn->gates * n;
+    bool apart = rnn->cell == CELL_GRU && !rnn->linear_before_reset;
+    const float *w = rnn->w + d * wide * rnn->inputs, *r = rnn->r + d * wide * n;
+    Weights *weights = &rnn->weights[d];
+    struct {
+        Factor *factor;
+        int input;
+        int64_t k;
+    } parts[] = {{&weights->w, 1, rnn->inputs}, {&weights->r, 2, n}, {&weights->r_candidate, 2, n}};
 
-    TRY(read_direction(ctx->node, &rnn.directions, &reverse));
-    rnn.batch_first = node_int(ctx->node, "layout", 0) != 0;
-    rnn.input_forget = node_int(ctx->node, "input_forget", 0) != 0;
-    rnn.linear_before_reset = cell == CELL_GRU && node_int(ctx->node, "linear_before_reset", 0) != 0;
-    rnn.clip = node_float(ctx->node, "clip", 0);
-    TRY(read_activations(ctx, &rnn));
-    TRY(read_sizes(ctx, &rnn));
-    TRY(take_outputs(ctx, &rnn));
-    if (rnn.batch == 0 || rnn.hidden == 0)
-        return NULL;
-    if (rounded)
-        TRY(take_floats(ctx, MAX(rnn.steps, 1), rnn.batch, MAX(rnn.inputs, rnn.hidden), &rnn.rounded));
-    TRY(take_floats(ctx, rnn.steps, rnn.batch, rnn.gates * rnn.hidden, &buffers.gates));
-    TRY(take_floats(ctx, 1, rnn.batch, rnn.gates * rnn.hidden, &buffers.recurrent));
-    TRY(take_floats(ctx, 1, rnn.batch, rnn.hidden, &buffers.reset));
-    TRY(take_floats(ctx, 1, rnn.batch, rnn.hidden, &buffers.h));
-    TRY(take_floats(ctx, 1, rnn.batch, rnn.hidden, &buffers.c));
-    memset(buffers.reset, 0, (size_t)(rnn.batch * rnn.hidden) * sizeof(float));
-    for (int d = 0; d < (int)rnn.directions; d++) {
-        initial_state(&rnn, eval_in(ctx, 5), d, buffers.h);
-        initial_state(&rnn, cell == CELL_LSTM ? eval_in(ctx, 6) : NULL, d, buffers.c);
-        run_direction(ctx, &rnn, d, reverse || d == 1, &buffers);
+    weights->w = (Factor){w, NULL, wide};
+    weights->r = (Factor){r, NULL, apart ? 2 * n : wide};
+    weights->r_candidate = (Factor){r + 2 * n * n * (apart ? 1 : 0), NULL, apart ? n : 0};
+    for (size_t i = 0; panels && i < COUNT_OF(parts); i++) {
+        Factor *factor = parts[i].factor;
+        Matrix turned = {.data = factor->rows, .type = KERNEL_FLOAT, .row = 1, .column = parts[i].k};
+        if (factor->n > 0)
+            TRY(heavy_panels(ctx, parts[i].input, d * (int64_t)COUNT_OF(parts) + (int64_t)i, parts[i].k, factor->n, turned,
+                             &factor->panels));
     }
     return NULL;
 }
 
-static Status eval_lstm(EvalCtx *ctx)
+static Status take_buffers(EvalCtx *ctx, const Rnn *rnn, bool rounded, int threads, Buffers *ret)
 {
-    return eval_cell(ctx, CELL_LSTM, false);
+    int64_t batch = rnn->batch, n = rnn->hidden;
+    Buffers buffers = {.rows = arena_array(ctx->scratch, (size_t)batch, sizeof(int64_t)),
+                       .active = arena_array(ctx->scratch, (size_t)batch, sizeof(bool))};
+
+    if (rounded)
+        TRY(take_floats(ctx, MAX(rnn->steps, 1), batch, MAX(rnn->inputs, n), &buffers.rounded));
+    TRY(take_floats(ctx, rnn->steps, batch, rnn->gates * n, &buffers.gates));
+    TRY(take_floats(ctx, 1, batch, rnn->gates * n, &buffers.recurrent));
+    TRY(take_floats(ctx, 1, batch, n, &buffers.reset));
+    TRY(take_floats(ctx, 1, batch, n, &buffers.h));
+    TRY(take_floats(ctx, 1, batch, n, &buffers.c));
+    TRY(eval_scratch(ctx, rnn_scratch(rnn, threads), &buffers.scratch));
+    memset(buffers.reset, 0, (size_t)(batch * n) * sizeof(float));
+    *ret = buffers;
+    return NULL;
 }
 
-static Status eval_gru(EvalCtx *ctx)
+typedef struct Both {
+    const Rnn *rnn;
+    bool reverse;
+    Buffers buffers[2];
+} Both;
+
+static void run_one(void *context, int64_t d, int worker)
 {
-    return eval_cell(ctx, CELL_GRU, false);
+    const Both *both = context;
+
+    (void)worker;
+    rnn_run_direction(NULL, both->rnn, (int)d, both->reverse || d == 1, &both->buffers[d]);
 }
 
-static Status eval_rnn(EvalCtx *ctx)
+/* Two directions go side by side, on a thread each; one has the whole team for its products. */
+static Status eval_cell(EvalCtx *ctx, Cell cell, bool rounded, bool panels)
 {
-    return eval_cell(ctx, CELL_RNN, false);
+    Rnn rnn = {.cell = cell, .gates = cell == CELL_LSTM ? 4 : cell == CELL_GRU ? 3 : 1};
+    Both both = {.rnn = &rnn};
+
+    TRY(read_direction(ctx->node, &rnn.directions, &both.reverse));
+    rnn.batch_first = node_int(ctx->node, "layout", 0) != 0;
+    rnn.input_forget = node_int(ctx->node, "input_forget", 0) != 0;
+    rnn.linear_before_reset = cell == CELL_GRU && node_int(ctx->node, "linear_before_reset", 0) != 0;
+    rnn.clip = node_float(ctx->node, "clip", 0);
+    TRY(rnn_read_activations(ctx, &rnn));
+    TRY(read_sizes(ctx, &rnn));
+    TRY(take_outputs(ctx, &rnn));
+    if (rnn.batch == 0 || rnn.hidden == 0)
+        return NULL;
+    for (int d = 0; d < (int)rnn.directions; d++) {
+        TRY(take_weights(ctx, &rnn, d, panels));
+        TRY(take_buffers(ctx, &rnn, rounded, rnn.directions == 1 ? heavy_threads(ctx) : 1, &both.buffers[d]));
+        initial_state(&rnn, eval_in(ctx, 5), d, both.buffers[d].h);
+        initial_state(&rnn, cell == CELL_LSTM ? eval_in(ctx, 6) : NULL, d, both.buffers[d].c);
+    }
+    if (rnn.directions == 1)
+        rnn_run_direction(ctx->team, &rnn, 0, both.reverse, &both.buffers[0]);
+    else
+        team_run(ctx->team, rnn.directions, run_one, &both);
+    return NULL;
 }
+
+#define RNN_EVAL(name, cell)                                                                                           \
+    static Status eval_##name(EvalCtx *ctx)                                                                            \
+    {                                                                                                                  \
+        return eval_cell(ctx, cell, false, false);                                                                     \
+    }                                                                                                                  \
+    static Status eval_##name##_fast(EvalCtx *ctx)                                                                     \
+    {                                                                                                                  \
+        return eval_cell(ctx, cell, false, true);                                                                      \
+    }
+RNN_EVAL(lstm, CELL_LSTM)
+RNN_EVAL(gru, CELL_GRU)
+RNN_EVAL(rnn, CELL_RNN)
 
 /* ---- DynamicQuantizeLSTM ----------------------------------------------------------------------------------------- */
 
@@ -571,7 +272,7 @@ static Status eval_dynamic_lstm(EvalCtx *ctx)
         in[i] = i == 1 ? &w : i == 2 ? &r : eval_in(ctx, i);
     ctx->in = in; /* those of an LSTM, for a moment */
     ctx->n_in = LSTM_INPUTS;
-    Status status = eval_cell(ctx, CELL_LSTM, true);
+    Status status = eval_cell(ctx, CELL_LSTM, true, false);
     ctx->in = own;
     ctx->n_in = n_own;
     return status;
@@ -636,10 +337,19 @@ static const AttrSpec gru_attrs[] = {
     RNN_ATTRS, {"linear_before_reset", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
 static const AttrSpec lstm_attrs[] = {RNN_ATTRS, {"input_forget", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false}};
 
+static bool accepts_floats(const EvalCtx *ctx)
+{
+    return ctx->in[0]->dtype == DT_FLOAT && ctx->in[1]->dtype == DT_FLOAT && ctx->in[2]->dtype == DT_FLOAT;
+}
+
+static const OpImpl lstm_impls[] = {{"panels", accepts_floats, eval_lstm_fast}, {NULL, NULL, NULL}};
+static const OpImpl gru_impls[] = {{"panels", accepts_floats, eval_gru_fast}, {NULL, NULL, NULL}};
+static const OpImpl rnn_impls[] = {{"panels", accepts_floats, eval_rnn_fast}, {NULL, NULL, NULL}};
+
 const OpDef op_lstm = {
     .type = "LSTM", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
-    .attrs = lstm_attrs, .infer = infer_rnn, .eval = eval_lstm, .quant = RULE_FLOAT, .widen_half = true,
-    .narrow_double = true,
+    .attrs = lstm_attrs, .infer = infer_rnn, .eval = eval_lstm, .impls = lstm_impls, .quant = RULE_FLOAT,
+    .widen_half = true, .narrow_double = true,
 };
 const OpDef op_ms_dynamicquantizelstm = {
     .type = "DynamicQuantizeLSTM", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 3, .max_in = 12, .min_out = 0,
@@ -647,11 +357,11 @@ const OpDef op_ms_dynamicquantizelstm = {
 };
 const OpDef op_gru = {
     .type = "GRU", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
-    .attrs = gru_attrs, .infer = infer_rnn, .eval = eval_gru, .quant = RULE_FLOAT, .widen_half = true,
-    .narrow_double = true,
+    .attrs = gru_attrs, .infer = infer_rnn, .eval = eval_gru, .impls = gru_impls, .quant = RULE_FLOAT,
+    .widen_half = true, .narrow_double = true,
 };
 const OpDef op_rnn = {
     .type = "RNN", .domain = "", .versions = {7, 14, 22}, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
-    .attrs = rnn_attrs, .infer = infer_rnn, .eval = eval_rnn, .quant = RULE_FLOAT, .widen_half = true,
-    .narrow_double = true,
+    .attrs = rnn_attrs, .infer = infer_rnn, .eval = eval_rnn, .impls = rnn_impls, .quant = RULE_FLOAT,
+    .widen_half = true, .narrow_double = true,
 };

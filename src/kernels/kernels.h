@@ -119,12 +119,41 @@ void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels,
 /* The same from sums with the channels last, (outer, inner, channels), into y (outer, channels, inner). */
 void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int64_t channels, int64_t inner,
                               const float *multiplier, int64_t multipliers, const int32_t *bias, Scale8 y_scale, void *y);
-/* Rows of a matrix product: the same, and to floats (acc + row_shift[row]) * multiplier. row_shift: (rows,) or NULL. */
-void requantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
-                     const float *multiplier, int64_t multipliers, Scale8 y_scale, void *y);
-void dequantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
-                     const float *multiplier, int64_t multipliers, float *y);
+/* Rows of a matrix product: the same, and to floats sum * multiplier. */
+void requantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const float *multiplier,
+                     int64_t multipliers, Scale8 y_scale, void *y);
+void dequantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const float *multiplier,
+                     int64_t multipliers, float *y);
+/* Each row of sums plus its row_shift (rows,). */
 void add_row_shift(int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift);
+
+/* ---- packed_bytes.c: fast products of bytes, the right side in panels ------------------------------------------------ */
+
+typedef enum ByteResult { BYTE_SUMS, BYTE_FLOATS, BYTE_CODES } ByteResult;
+
+/* sum (a - a_zero) (b - b_zero) + bias, exact modulo 2^32, of bytes of any signedness; `batch` of them, sizes and pairs as of
+ * gemm_int(). y (m, n): the int32 sums; or floats, sum * multiplier + float_bias; or 8 bits as requantize() makes them. */
+typedef struct ByteProduct {
+    int64_t batch, m, n, k;
+    const int64_t *pairs;  /* NULL: all offsets are 0 */
+    Matrix a, b;           /* a has one zero point, b one or one a column */
+    const void *packed;    /* b as pack_bytes() gives it, for a batch of 1; NULL: from b itself */
+    const int32_t *bias;   /* (n,) or NULL */
+    ByteResult result;
+    const float *multiplier; /* (1,) or (n,) by multipliers; not for sums */
+    int64_t multipliers;
+    const float *float_bias; /* (n,) or NULL */
+    Scale8 y_scale;
+    void *y;
+} ByteProduct;
+/* Whether this CPU has tiles for bytes; without, the functions below must not be called. */
+bool product_bytes_fast(void);
+/* Room for a packed matrix, and the packing. */
+size_t packed_bytes_size(int64_t k, int64_t n);
+void pack_bytes(Team *team, int64_t k, int64_t n, Matrix b, void *ret);
+/* scratch: 64-byte aligned room for a team of that size. */
+size_t product_bytes_scratch(const ByteProduct *product, int threads);
+void product_bytes(Team *team, const ByteProduct *product, void *scratch);
 
 /* ---- bytes.c: from floats to 8 bits and back, 8-bit elementwise ops ------------------------------------------------ */
 

@@ -17,10 +17,8 @@
 #endif
 
 enum {
-    BLOCK_FLOATS = 1 << 17,  /* of a in one block of rows: 512 KiB */
     FEW_ROWS = 2 * TILE_ROWS, /* up to here packing b costs more than it saves */
-    ENOUGH_MACS = 1 << 17,   /* an item is worth handing to a thread from here on */
-    ITEMS_A_THREAD = 4,
+    ENOUGH_MACS = 1 << 17,   /* some microseconds: worth handing to a thread */
     PAD = 16,                /* floats between copied rows */
     BAD_STRIDE = 2048        /* bytes: rows that lie a multiple of it apart fall into few sets of the first cache */
 };
@@ -28,9 +26,7 @@ enum {
 typedef struct Job {
     const FloatProduct *product;
     const FloatTiles *tiles;
-    int64_t rows, row_blocks;    /* rows of a block */
-    int64_t group, groups;       /* panels of an item */
-    int64_t panels;
+    Cut cut;
     bool copy_a, pack_b;
     size_t a_floats, b_floats;   /* a worker's room */
     float *scratch;
@@ -131,30 +127,14 @@ void pack_floats(Team *team, int64_t k, int64_t n, Matrix b, float *ret)
 static void plan_job(const FloatProduct *product, int threads, Job *ret)
 {
     Job job = {.product = product, .tiles = float_tiles(cpu_features())};
-    int64_t m = product->m, k = product->k, macs;
+    int64_t k = product->k;
 
-    job.rows = MAX(BLOCK_FLOATS / MAX(k, 1) / job.tiles->rows, 1) * job.tiles->rows;
-    job.rows = MIN(job.rows, m);
-    job.panels = (product->n + PANEL_COLUMNS - 1) / PANEL_COLUMNS;
-    job.group = job.panels;
-    if (__builtin_mul_overflow(m * product->n, product->batch, &macs) || __builtin_mul_overflow(macs, k, &macs))
-        macs = INT64_MAX;
-    if (threads > 1 && macs >= 2 * ENOUGH_MACS) {
-        int64_t wanted = MIN((int64_t)threads * ITEMS_A_THREAD, macs / ENOUGH_MACS);
-        int64_t blocks = product->batch * ((m + job.rows - 1) / job.rows);
-        job.group = MAX(job.panels * blocks / wanted, 1);
-        job.group = MIN(job.group, job.panels);
-        if (job.panels == 1 && blocks < wanted) { /* tall and narrow */
-            int64_t part = (m * product->batch + wanted - 1) / wanted;
-            job.rows = MIN(job.rows, MAX((part + job.tiles->rows - 1) / job.tiles->rows, 1) * job.tiles->rows);
-        }
-    }
-    job.groups = (job.panels + job.group - 1) / job.group;
-    job.row_blocks = (m + job.rows - 1) / job.rows;
+    job.cut = cut_product(product->batch, product->m, product->n, k, k * (int64_t)sizeof(float), job.tiles->rows, threads,
+                          ENOUGH_MACS);
     job.copy_a = product->a.column != 1 ||
-                 (job.rows > 1 && product->a.row % (BAD_STRIDE / (int64_t)sizeof(float)) == 0);
-    job.pack_b = product->packed == NULL && (product->b.column != 1 || job.rows > FEW_ROWS);
-    job.a_floats = job.copy_a ? (size_t)(job.rows * (k + PAD)) : 0;
+                 (job.cut.rows > 1 && product->a.row % (BAD_STRIDE / (int64_t)sizeof(float)) == 0);
+    job.pack_b = product->packed == NULL && (product->b.column != 1 || job.cut.rows > FEW_ROWS);
+    job.a_floats = job.copy_a ? (size_t)(job.cut.rows * (k + PAD)) : 0;
     job.b_floats = product->packed != NULL || (!job.pack_b && product->n % PANEL_COLUMNS == 0) ? 0
                                                                                               : (size_t)k * PANEL_COLUMNS;
     *ret = job;
@@ -218,20 +198,21 @@ static void run_item(void *context, int64_t item, int worker)
 {
     const Job *job = context;
     const FloatProduct *product = job->product;
-    int64_t group = item % job->groups, block = item / job->groups % job->row_blocks, pair = item / job->groups / job->row_blocks;
-    int64_t row = block * job->rows, rows = MIN(product->m - row, job->rows), a_row = product->a.row, b_step;
+    CutItem part = cut_item(&job->cut, product->m, item);
+    int64_t rows = part.rows, a_row = product->a.row, b_step;
     float *room = job->scratch + (size_t)worker * (job->a_floats + job->b_floats);
-    const float *a = (const float *)product->a.data + (product->pairs == NULL ? 0 : product->pairs[2 * pair]) + row * a_row;
-    float *c = product->c + (pair * product->m + row) * product->n;
+    const float *a = (const float *)product->a.data + (product->pairs == NULL ? 0 : product->pairs[2 * part.pair]) +
+                     part.row * a_row;
+    float *c = product->c + (part.pair * product->m + part.row) * product->n;
     _Alignas(64) float edge[TILE_ROWS * TILE_COLUMNS];
 
     if (job->copy_a) {
         a = copy_rows(job, a, rows, room);
         a_row = product->k + PAD;
     }
-    for (int64_t panel = group * job->group; panel < MIN(job->panels, (group + 1) * job->group); panel++) {
+    for (int64_t panel = part.panel; panel < part.panel_end; panel++) {
         int64_t first = panel * PANEL_COLUMNS, n = MIN(product->n - first, PANEL_COLUMNS);
-        const float *b = find_panel(job, pair, panel, room + job->a_floats, &b_step);
+        const float *b = find_panel(job, part.pair, panel, room + job->a_floats, &b_step);
         for (int64_t i = 0, height; i < rows; i += height) {
             height = tile_height(rows - i, job->tiles->rows);
             float *to = c + i * product->n + first;
@@ -256,5 +237,5 @@ void product_floats(Team *team, const FloatProduct *product, void *scratch)
         return;
     plan_job(product, team_size(team), &job);
     job.scratch = scratch;
-    team_run(team, product->batch * job.row_blocks * job.groups, run_item, &job);
+    team_run(team, product->batch * job.cut.row_blocks * job.cut.groups, run_item, &job);
 }

@@ -9,18 +9,13 @@
 #define ROWS_BLOCK 4096 /* about so many elements are an item of the team */
 
 typedef struct Requantize {
-    const int32_t *acc, *bias, *row_shift;
+    const int32_t *acc, *bias;
     int64_t rows, channels, inner, rows_a_block;
     const float *multiplier;
     int64_t multipliers;
     Scale8 y_scale;
     void *y;
 } Requantize;
-
-CPU_BODY uint8_t requantize_one(uint32_t sum, float multiplier, Scale8 to)
-{
-    return (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier, to);
-}
 
 /* n sums side by side: bias has one for each or is NULL; multiplier has one for each, or `single` for all. Each loop is
  * free of choices and of aliases, so that it vectorizes. */
@@ -68,7 +63,7 @@ static void requantize_block(void *context, int64_t block, int worker)
 
     (void)worker;
     for (int64_t row = begin; row < end; row++)
-        run(job->acc + row * n, n, job->row_shift == NULL ? 0 : (uint32_t)job->row_shift[row], job->bias, job->multiplier,
+        run(job->acc + row * n, n, 0, job->bias, job->multiplier,
             job->multipliers == 1, job->y_scale, (uint8_t *)job->y + row * n);
 }
 
@@ -94,10 +89,10 @@ void requantize(Team *team, const int32_t *acc, int64_t outer, int64_t channels,
         team_run(team, outer * channels, requantize_plane, &job);
 }
 
-void requantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
-                     const float *multiplier, int64_t multipliers, Scale8 y_scale, void *y)
+void requantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const float *multiplier,
+                     int64_t multipliers, Scale8 y_scale, void *y)
 {
-    Requantize job = {.acc = acc, .row_shift = row_shift, .rows = rows, .channels = columns, .inner = 1,
+    Requantize job = {.acc = acc, .rows = rows, .channels = columns, .inner = 1,
                       .multiplier = multiplier, .multipliers = multipliers, .y_scale = y_scale, .y = y};
     run_blocks(team, &job, requantize_block);
 }
@@ -139,23 +134,21 @@ void requantize_channels_last(Team *team, const int32_t *acc, int64_t outer, int
 
 /* ---- sums to floats, sums of rows ------------------------------------------------------------------------------------ */
 
-CPU_BODY void floats_body(const int32_t *restrict acc, int64_t n, uint32_t shift, const float *restrict multiplier, bool single,
-                          float *restrict y)
+CPU_BODY void floats_body(const int32_t *restrict acc, int64_t n, const float *restrict multiplier, bool single, float *restrict y)
 {
     float all = multiplier[0];
 
     if (single)
         for (int64_t i = 0; i < n; i++)
-            y[i] = (float)(int32_t)((uint32_t)acc[i] + shift) * all;
+            y[i] = (float)acc[i] * all;
     else
         for (int64_t i = 0; i < n; i++)
-            y[i] = (float)(int32_t)((uint32_t)acc[i] + shift) * multiplier[i];
+            y[i] = (float)acc[i] * multiplier[i];
 }
 
 CPU_LEVELS(static, floats,
-           (const int32_t *restrict acc, int64_t n, uint32_t shift, const float *restrict multiplier, bool single,
-            float *restrict y),
-           (acc, n, shift, multiplier, single, y))
+           (const int32_t *restrict acc, int64_t n, const float *restrict multiplier, bool single, float *restrict y),
+           (acc, n, multiplier, single, y))
 
 static void dequantize_block(void *context, int64_t block, int worker)
 {
@@ -164,14 +157,13 @@ static void dequantize_block(void *context, int64_t block, int worker)
 
     (void)worker;
     for (int64_t row = begin; row < end; row++)
-        floats(job->acc + row * n, n, job->row_shift == NULL ? 0 : (uint32_t)job->row_shift[row], job->multiplier,
-               job->multipliers == 1, (float *)job->y + row * n);
+        floats(job->acc + row * n, n, job->multiplier, job->multipliers == 1, (float *)job->y + row * n);
 }
 
-void dequantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const int32_t *row_shift,
-                     const float *multiplier, int64_t multipliers, float *y)
+void dequantize_rows(Team *team, const int32_t *acc, int64_t rows, int64_t columns, const float *multiplier,
+                     int64_t multipliers, float *y)
 {
-    Requantize job = {.acc = acc, .row_shift = row_shift, .rows = rows, .channels = columns, .multiplier = multiplier,
+    Requantize job = {.acc = acc, .rows = rows, .channels = columns, .multiplier = multiplier,
                       .multipliers = multipliers, .y = y};
     run_blocks(team, &job, dequantize_block);
 }

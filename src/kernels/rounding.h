@@ -41,6 +41,12 @@ CPU_BODY int32_t round_clamped(float x, Scale8 to)
     return (int32_t)round_even(x) + to.zero;
 }
 
+/* An int32 sum (modulo 2^32) times its multiplier, as 8 bits. */
+CPU_BODY uint8_t requantize_one(uint32_t sum, float multiplier, Scale8 to)
+{
+    return (uint8_t)(uint32_t)round_clamped((float)(int32_t)sum * multiplier, to);
+}
+
 /* The zero point is part of x already. */
 CPU_BODY int32_t round_shifted(float x, KernelType type)
 {

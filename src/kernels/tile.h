@@ -37,6 +37,21 @@ typedef struct ByteTiles {
 } ByteTiles;
 const ByteTiles *byte_tiles(CpuFeatures cpu); /* NULL where the CPU has nothing better than the reference */
 
+/* How a product is cut into the items of a team: a block of rows times some neighbouring panels each. */
+typedef struct Cut {
+    int64_t rows, row_blocks;       /* rows of a block */
+    int64_t panels, group, groups;  /* panels of an item */
+} Cut;
+/* row_bytes: of a in memory, so that a block of it stays in the second cache; enough: multiply-adds worth a thread. */
+Cut cut_product(int64_t batch, int64_t m, int64_t n, int64_t k, int64_t row_bytes, int tile_rows, int threads, int64_t enough);
+
+typedef struct CutItem {
+    int64_t pair;             /* which product */
+    int64_t row, rows;
+    int64_t panel, panel_end;
+} CutItem;
+CutItem cut_item(const Cut *cut, int64_t m, int64_t item);
+
 /* How many rows the next tile takes of `left`: about equal ones, so that no tile is left with a single row. */
 static inline int64_t tile_height(int64_t left, int64_t most)
 {

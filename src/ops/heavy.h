@@ -133,22 +133,20 @@ MUST_USE bool matmul_fast_shape(const MatmulPlan *plan, FastMatmulShape *ret);
 
 /* ---- int_product.c, for op_qmatmul.c and op_ms_matmul.c ------------------------------------------------------------ */
 
-/* A product of 8-bit matrices, (m, k) x (k, n), `batch` of them. */
+/* A product of 8-bit matrices. Of `bytes`, sizes, zero points and what becomes of the sums are filled in, the matrices are not. */
 typedef struct IntProduct {
+    ByteProduct bytes;
     const Tensor *a, *b;
-    const int32_t *a_zero, *b_zero; /* one, or one a row of a, a column of b */
-    int64_t a_zeros, b_zeros;
-    int a_zero_input;               /* where a's comes from, -1 when it is worked out anew in each run */
+    int a_zero_input;      /* where a's zero point comes from, -1 when it is worked out anew in each run */
     int b_input;
-    int64_t m, n, k, batch;
-    const int64_t *pairs;           /* as of MatmulPlan */
-    FastMatmulShape shape;          /* the same for oneDNN; rank 0: none */
+    FastMatmulShape shape; /* how the matrices lie, also for oneDNN; rank 0: row-major, and not for oneDNN */
     bool fast;
 } IntProduct;
 /* The sizes of a plan; everything else is 0. */
 IntProduct int_product_of_plan(const MatmulPlan *plan);
-/* sums (batch * m, n), to each row of which *ret_shift is still to be added, unless NULL. */
-MUST_USE Status int_product(EvalCtx *ctx, const IntProduct *product, int32_t *sums, const int32_t **ret_shift);
+MUST_USE Status int_product(EvalCtx *ctx, const IntProduct *product);
+/* Whether anything but the plain loops can run here: for OpImpl.accepts. */
+bool int_product_accepts(const EvalCtx *ctx);
 /* Room for int32 sums in scratch. */
 MUST_USE Status int_product_room(EvalCtx *ctx, int64_t count, int32_t **ret);
 

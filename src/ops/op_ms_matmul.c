@@ -21,30 +21,26 @@ typedef struct Slots {
 static const Slots to_float_slots = {0, 1, 2, 3, 4, 5, 6};
 static const Slots dynamic_slots = {0, 1, -1, 2, -1, 3, 4};
 
-static Status add_bias(EvalCtx *ctx, int input, int64_t n, Tensor *y)
+/* A float bias (n,), or NULL. */
+static Status read_bias(EvalCtx *ctx, int input, int64_t n, const float **ret)
 {
     const Tensor *bias = eval_in(ctx, input);
-    const float *floats;
 
+    *ret = NULL;
     if (bias == NULL)
         return NULL;
     if (bias->count != n)
         return eval_error(ctx, CODE_MODEL, "bias (input %d) has %lld elements, expected %lld", input,
                           (long long)bias->count, (long long)n);
-    TRY(heavy_floats(ctx, input, &floats));
-    for (int64_t i = 0; i < y->count; i++)
-        ((float *)y->data)[i] += floats[i % n];
-    return NULL;
+    return heavy_floats(ctx, input, ret);
 }
 
 /* y = a * b with the scale and zero point of all of a; b's per tensor or column. */
-static Status integer_product(EvalCtx *ctx, const Slots *slots, const Tensor *a, Scale8 a_scale)
+static Status integer_product(EvalCtx *ctx, const Slots *slots, const Tensor *a, Scale8 a_scale, bool fast)
 {
     const Tensor *b = ctx->in[slots->b];
     ChannelScales columns;
     MatmulPlan plan;
-    const int32_t *shift;
-    int32_t *sums;
 
     if (!is_8_bit(b))
         return eval_bad_dtype(ctx, slots->b);
@@ -56,22 +52,23 @@ static Status integer_product(EvalCtx *ctx, const Slots *slots, const Tensor *a,
         return NULL;
     IntProduct product = int_product_of_plan(&plan);
     product.a = a;
-    product.a_zero = &a_scale.zero;
-    product.a_zeros = 1;
+    product.bytes.a.zero = &a_scale.zero;
+    product.bytes.a.zeros = 1;
     product.a_zero_input = slots->a_zero;
     product.b = b;
-    product.b_zero = columns.zero;
-    product.b_zeros = columns.zeros;
+    product.bytes.b.zero = columns.zero;
+    product.bytes.b.zeros = columns.zeros;
     product.b_input = slots->b;
-    product.fast = !ctx->reference && fast_integer_exact();
-    TRY(int_product_room(ctx, y->count, &sums));
-    TRY(int_product(ctx, &product, sums, &shift));
-    dequantize_rows(ctx->team, sums, plan.batch * plan.m, plan.n, shift,
-                    make_multipliers(ctx, a_scale.scale, &columns, 1.0F), columns.scales, y->data);
-    return add_bias(ctx, slots->bias, plan.n, y);
+    product.fast = fast;
+    product.bytes.result = BYTE_FLOATS;
+    product.bytes.multiplier = make_multipliers(ctx, a_scale.scale, &columns, 1.0F);
+    product.bytes.multipliers = columns.scales;
+    product.bytes.y = y->data;
+    TRY(read_bias(ctx, slots->bias, plan.n, &product.bytes.float_bias));
+    return int_product(ctx, &product);
 }
 
-static Status eval_to_float(EvalCtx *ctx)
+static Status run_to_float(EvalCtx *ctx, bool fast)
 {
     const Slots *slots = &to_float_slots;
     Scale8 a_scale;
@@ -79,11 +76,11 @@ static Status eval_to_float(EvalCtx *ctx)
     if (!is_8_bit(ctx->in[slots->a]))
         return eval_bad_dtype(ctx, slots->a);
     TRY(read_scale8(ctx, slots->a_scale, slots->a_zero, ctx->in[slots->a]->dtype, &a_scale));
-    return integer_product(ctx, slots, ctx->in[slots->a], a_scale);
+    return integer_product(ctx, slots, ctx->in[slots->a], a_scale, fast);
 }
 
 /* Range of a widened to 0 over the 256 codes of uint8. */
-static Status eval_dynamic(EvalCtx *ctx)
+static Status run_dynamic(EvalCtx *ctx, bool fast)
 {
     const Tensor *x = ctx->in[dynamic_slots.a];
     float low = 0, high = 0;
@@ -105,8 +102,21 @@ static Status eval_dynamic(EvalCtx *ctx)
     TRY(eval_scratch(ctx, (size_t)x->count, &data));
     TRY(tensor_view(&a, DT_UINT8, x->rank, x->dims, data));
     quantize_floats(floats, x->count, scale, data);
-    return integer_product(ctx, &dynamic_slots, &a, scale);
+    return integer_product(ctx, &dynamic_slots, &a, scale, fast);
 }
+
+#define PRODUCT_EVAL(name)                                                                                             \
+    static Status eval_##name(EvalCtx *ctx)                                                                            \
+    {                                                                                                                  \
+        return run_##name(ctx, false);                                                                                 \
+    }                                                                                                                  \
+    static Status eval_##name##_fast(EvalCtx *ctx)                                                                     \
+    {                                                                                                                  \
+        return run_##name(ctx, true);                                                                                  \
+    }                                                                                                                  \
+    static const OpImpl name##_impls[] = {{"integer", int_product_accepts, eval_##name##_fast}, {NULL, NULL, NULL}};
+PRODUCT_EVAL(to_float)
+PRODUCT_EVAL(dynamic)
 
 static Status infer_to_float(Node *node)
 {
@@ -196,7 +206,7 @@ static Status eval_nbits(EvalCtx *ctx)
 {
     const Tensor *a = ctx->in[NB_A];
     int64_t dims[TENSOR_MAX_RANK];
-    const float *floats;
+    const float *floats, *bias;
     FloatOutput y;
     NBits b;
     size_t bytes;
@@ -217,9 +227,9 @@ static Status eval_nbits(EvalCtx *ctx)
     gemm_float(ctx->team, 1, NULL, rows, b.n, b.k,
                (Matrix){.data = floats, .type = KERNEL_FLOAT, .row = b.k, .column = 1},
                (Matrix){.data = weight, .type = KERNEL_FLOAT, .row = 1, .column = b.k}, y.data);
-    Tensor view;
-    TRY(tensor_view(&view, DT_FLOAT, a->rank, dims, y.data));
-    TRY(add_bias(ctx, NB_BIAS, b.n, &view));
+    TRY(read_bias(ctx, NB_BIAS, b.n, &bias));
+    for (int64_t i = 0; bias != NULL && i < rows * b.n; i++)
+        y.data[i] += bias[i % b.n];
     return heavy_finish(ctx, &y);
 }
 
@@ -244,11 +254,11 @@ static const AttrSpec nbits_attrs[] = {
 
 const OpDef op_ms_matmulintegertofloat = {
     .type = "MatMulIntegerToFloat", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 4, .max_in = 7, .min_out = 1,
-    .max_out = 1, .infer = infer_to_float, .eval = eval_to_float, .quant = RULE_FLOAT,
+    .max_out = 1, .infer = infer_to_float, .eval = eval_to_float, .impls = to_float_impls, .quant = RULE_FLOAT,
 };
 const OpDef op_ms_dynamicquantizematmul = {
     .type = "DynamicQuantizeMatMul", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 3, .max_in = 5,
-    .min_out = 1, .max_out = 1, .infer = infer_to_float, .eval = eval_dynamic, .quant = RULE_FLOAT,
+    .min_out = 1, .max_out = 1, .infer = infer_to_float, .eval = eval_dynamic, .impls = dynamic_impls, .quant = RULE_FLOAT,
 };
 const OpDef op_ms_matmulnbits = {
     .type = "MatMulNBits", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 3, .max_in = 6, .min_out = 1,

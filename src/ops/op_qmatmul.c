@@ -29,12 +29,13 @@ static Status check_columns(const EvalCtx *ctx, int i, int64_t n)
 static void set_operands(IntProduct *product, const EvalCtx *ctx, const Scale8 *a_scale, const ChannelScales *columns, bool fast)
 {
     product->a = ctx->in[A];
-    product->a_zero = &a_scale->zero;
-    product->a_zeros = 1;
+    product->bytes.a.zero = &a_scale->zero;
+    product->bytes.a.zeros = 1;
     product->a_zero_input = A_ZERO;
     product->b = ctx->in[B];
-    product->b_zero = columns->zero;
-    product->b_zeros = columns->zeros;
+    product->bytes.b.zero = columns->zero;
+    product->bytes.b.zeros = columns->zeros;
+    product->bytes.multipliers = columns->scales;
     product->b_input = B;
     product->fast = fast;
 }
@@ -52,8 +53,6 @@ static Status run_qmatmul(EvalCtx *ctx, bool fast)
     Scale8 a_scale, y_scale;
     ChannelScales columns;
     MatmulPlan plan;
-    const int32_t *shift;
-    int32_t *sums;
 
     TRY(check_8_bit(ctx, A, B));
     TRY(matmul_plan(ctx, a, b, &plan));
@@ -68,11 +67,11 @@ static Status run_qmatmul(EvalCtx *ctx, bool fast)
         return NULL;
     IntProduct product = int_product_of_plan(&plan);
     set_operands(&product, ctx, &a_scale, &columns, fast);
-    TRY(int_product_room(ctx, y->count, &sums));
-    TRY(int_product(ctx, &product, sums, &shift));
-    requantize_rows(ctx->team, sums, plan.batch * plan.m, plan.n, shift,
-                    make_multipliers(ctx, a_scale.scale, &columns, y_scale.scale), columns.scales, y_scale, y->data);
-    return NULL;
+    product.bytes.result = BYTE_CODES;
+    product.bytes.multiplier = make_multipliers(ctx, a_scale.scale, &columns, y_scale.scale);
+    product.bytes.y_scale = y_scale;
+    product.bytes.y = y->data;
+    return int_product(ctx, &product);
 }
 
 static Status eval_qmatmul(EvalCtx *ctx)
@@ -92,11 +91,13 @@ static Status infer_qgemm(Node *node)
     return gemm_infer(node, A, B, node_in(node, GEMM_Y_SCALE) == NULL ? DT_FLOAT : infer_dtype(node, A));
 }
 
-/* c, broadcast to (m, n), is added to the sums. */
-static Status add_c(EvalCtx *ctx, int32_t *sums, int64_t m, int64_t n)
+/* c broadcast to one number a column, NULL when there is none; sums are needed first where it differs from row to row. */
+static Status read_c(EvalCtx *ctx, int64_t m, int64_t n, const int32_t **ret_row, bool *ret_rows_differ)
 {
     const Tensor *c = eval_in(ctx, GEMM_C);
 
+    *ret_row = NULL;
+    *ret_rows_differ = false;
     if (c == NULL)
         return NULL;
     TRY(eval_require_dtype(ctx, GEMM_C, DT_INT32));
@@ -104,12 +105,40 @@ static Status add_c(EvalCtx *ctx, int32_t *sums, int64_t m, int64_t n)
     if (c->rank > 2 || (rows != 1 && rows != m) || (columns != 1 && columns != n))
         return eval_error(ctx, CODE_MODEL, "input %d is %s, it cannot be broadcast to %lldx%lld", GEMM_C,
                           tensor_shape_text(ctx->scratch, c), (long long)m, (long long)n);
-    const int32_t *from = c->data;
+    *ret_rows_differ = rows != 1;
+    *ret_row = c->data;
+    if (rows != 1 || columns == n)
+        return NULL;
+    int32_t *row;
+    TRY(int_product_room(ctx, n, &row));
+    for (int64_t j = 0; j < n; j++)
+        row[j] = ((const int32_t *)c->data)[0];
+    *ret_row = row;
+    return NULL;
+}
+
+/* The sums, a c that differs from row to row added, then what QGemm gives. */
+static Status qgemm_by_sums(EvalCtx *ctx, IntProduct *product)
+{
+    ByteProduct *bytes = &product->bytes, finish = *bytes;
+    const Tensor *c = ctx->in[GEMM_C];
+    int64_t m = bytes->m, n = bytes->n, columns = c->dims[c->rank - 1];
+    int32_t *sums;
+
+    TRY(int_product_room(ctx, m * n, &sums));
+    bytes->result = BYTE_SUMS;
+    bytes->bias = NULL;
+    bytes->y = sums;
+    TRY(int_product(ctx, product));
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
-            uint32_t bias = (uint32_t)from[(rows == 1 ? 0 : i) * columns + (columns == 1 ? 0 : j)];
-            sums[i * n + j] = (int32_t)((uint32_t)sums[i * n + j] + bias);
+            uint32_t more = (uint32_t)((const int32_t *)c->data)[i * columns + (columns == 1 ? 0 : j)];
+            sums[i * n + j] = (int32_t)((uint32_t)sums[i * n + j] + more);
         }
+    if (finish.result == BYTE_FLOATS)
+        dequantize_rows(ctx->team, sums, m, n, finish.multiplier, finish.multipliers, finish.y);
+    else
+        requantize_rows(ctx->team, sums, m, n, finish.multiplier, finish.multipliers, finish.y_scale, finish.y);
     return NULL;
 }
 
@@ -121,9 +150,8 @@ static Status run_qgemm(EvalCtx *ctx, bool fast)
     float alpha = node_float(ctx->node, "alpha", 1.0F);
     Scale8 a_scale, y_scale = {KERNEL_U8, 1.0F, 0};
     ChannelScales columns;
-    const int32_t *shift;
     int64_t m, n, k;
-    int32_t *sums;
+    bool rows_differ;
 
     TRY(check_8_bit(ctx, A, B));
     TRY(gemm_sizes(ctx, a, b, &m, &n, &k));
@@ -136,18 +164,13 @@ static Status run_qgemm(EvalCtx *ctx, bool fast)
     Tensor *y = &ctx->out[0];
     if (y->count == 0)
         return NULL;
-    IntProduct product = {.m = m, .n = n, .k = k, .batch = 1,
+    IntProduct product = {.bytes = {.m = m, .n = n, .k = k, .batch = 1, .result = real ? BYTE_FLOATS : BYTE_CODES,
+                                    .multiplier = multiplier, .y_scale = y_scale, .y = y->data},
                           .shape = {.rank = 2, .a = {m, k}, .b = {k, n}, .c = {m, n}, .a_transposed = a_transposed,
                                     .b_transposed = b_transposed}};
     set_operands(&product, ctx, &a_scale, &columns, fast);
-    TRY(int_product_room(ctx, y->count, &sums));
-    TRY(int_product(ctx, &product, sums, &shift));
-    TRY(add_c(ctx, sums, m, n));
-    if (real)
-        dequantize_rows(ctx->team, sums, m, n, shift, multiplier, columns.scales, y->data);
-    else
-        requantize_rows(ctx->team, sums, m, n, shift, multiplier, columns.scales, y_scale, y->data);
-    return NULL;
+    TRY(read_c(ctx, m, n, &product.bytes.bias, &rows_differ));
+    return rows_differ ? qgemm_by_sums(ctx, &product) : int_product(ctx, &product);
 }
 
 static Status eval_qgemm(EvalCtx *ctx)
@@ -172,7 +195,6 @@ static Status run_matmul_integer(EvalCtx *ctx, bool fast)
     const Tensor *a = ctx->in[0], *b = ctx->in[1];
     ChannelScales left, right;
     MatmulPlan plan;
-    const int32_t *shift;
 
     TRY(check_8_bit(ctx, 0, 1));
     TRY(matmul_plan(ctx, a, b, &plan));
@@ -184,18 +206,17 @@ static Status run_matmul_integer(EvalCtx *ctx, bool fast)
         return NULL;
     IntProduct product = int_product_of_plan(&plan);
     product.a = a;
-    product.a_zero = left.zero;
-    product.a_zeros = left.zeros;
+    product.bytes.a.zero = left.zero;
+    product.bytes.a.zeros = left.zeros;
     product.a_zero_input = 2;
     product.b = b;
-    product.b_zero = right.zero;
-    product.b_zeros = right.zeros;
+    product.bytes.b.zero = right.zero;
+    product.bytes.b.zeros = right.zeros;
     product.b_input = 1;
     product.fast = fast;
-    TRY(int_product(ctx, &product, ctx->out[0].data, &shift));
-    if (shift != NULL)
-        add_row_shift(ctx->out[0].data, plan.batch * plan.m, plan.n, shift);
-    return NULL;
+    product.bytes.result = BYTE_SUMS;
+    product.bytes.y = ctx->out[0].data;
+    return int_product(ctx, &product);
 }
 
 static Status eval_matmul_integer(EvalCtx *ctx)
@@ -210,19 +231,13 @@ static Status eval_matmul_integer_fast(EvalCtx *ctx)
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
 
-static bool accepts_int(const EvalCtx *ctx)
-{
-    (void)ctx;
-    return fast_integer_exact();
-}
-
 static const AttrSpec qgemm_attrs[] = {{"alpha", ATTR_FLOAT, false},
                                        {"transA", ATTR_INT, false},
                                        {"transB", ATTR_INT, false},
                                        {NULL, ATTR_UNDEFINED, false}};
-static const OpImpl qmatmul_impls[] = {{"onednn", accepts_int, eval_qmatmul_fast}, {NULL, NULL, NULL}};
-static const OpImpl matmul_integer_impls[] = {{"onednn", accepts_int, eval_matmul_integer_fast}, {NULL, NULL, NULL}};
-static const OpImpl qgemm_impls[] = {{"onednn", accepts_int, eval_qgemm_fast}, {NULL, NULL, NULL}};
+static const OpImpl qmatmul_impls[] = {{"integer", int_product_accepts, eval_qmatmul_fast}, {NULL, NULL, NULL}};
+static const OpImpl matmul_integer_impls[] = {{"integer", int_product_accepts, eval_matmul_integer_fast}, {NULL, NULL, NULL}};
+static const OpImpl qgemm_impls[] = {{"integer", int_product_accepts, eval_qgemm_fast}, {NULL, NULL, NULL}};
 
 const OpDef op_qlinearmatmul = {
     .type = "QLinearMatMul",

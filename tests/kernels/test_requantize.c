@@ -35,18 +35,21 @@ TEST(requantize_scales_and_biases_channels)
     CHECK(memcmp(y, (uint8_t[]){12, 4, 32, 9}, 4) == 0);
 }
 
-TEST(requantize_rows_shifts_each_row)
+TEST(rows_of_sums_become_bytes_and_floats)
 {
-    const int32_t acc[] = {10, 20, 30, 40}, shift[] = {2, -10};
+    const int32_t acc[] = {12, 22, 20, 30}, shift[] = {-2, 10};
     const float multiplier[] = {1.0F, 0.25F};
     uint8_t y[4];
     float real[4];
+    int32_t shifted[4];
 
-    requantize_rows(NULL, acc, 2, 2, shift, multiplier, 2, (Scale8){KERNEL_U8, 1.0F, 1}, y);
+    requantize_rows(NULL, acc, 2, 2, multiplier, 2, (Scale8){KERNEL_U8, 1.0F, 1}, y);
     CHECK(memcmp(y, (uint8_t[]){13, 7, 21, 9}, 4) == 0); /* 22 / 4 = 5.5 and 30 / 4 = 7.5 round to 6 and 8 */
-    dequantize_rows(NULL, acc, 2, 2, shift, multiplier, 2, real);
+    dequantize_rows(NULL, acc, 2, 2, multiplier, 2, real);
     CHECK(memcmp(real, (float[]){12, 5.5F, 20, 7.5F}, sizeof real) == 0);
-    dequantize_rows(NULL, acc, 2, 2, NULL, multiplier, 1, real);
+    memcpy(shifted, acc, sizeof shifted);
+    add_row_shift(shifted, 2, 2, shift);
+    dequantize_rows(NULL, shifted, 2, 2, multiplier, 1, real);
     CHECK(memcmp(real, (float[]){10, 20, 30, 40}, sizeof real) == 0);
 }
 

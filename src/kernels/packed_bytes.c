@@ -15,6 +15,10 @@
 
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 enum {
     QUAD = 4,
     QUAD_BYTES = QUAD * PANEL_COLUMNS,
@@ -184,32 +188,47 @@ CPU_BODY void put_row(void *y, const void *row, int64_t n, size_t size)
         memcpy(y, row, (size_t)n * size);
 }
 
+/* The exact sum of column j in a row of which row_sum is that of a', `apart` when b has a zero point. */
+CPU_BODY uint32_t whole_sum(const Finish *finish, const int32_t *sums, int j, bool apart, uint32_t row_sum)
+{
+    uint32_t sum = (uint32_t)sums[j] + finish->shift[j];
+
+    return apart ? sum - finish->b_zero[j] * row_sum : sum;
+}
+
+/* Loops without choices inside, so that a row goes through registers alone. */
+CPU_BODY void finish_row(const Finish *finish, const int32_t *restrict sums, bool apart, uint32_t row_sum, char *restrict y)
+{
+    uint32_t totals[PANEL_COLUMNS];
+    float floats[PANEL_COLUMNS];
+    uint8_t codes[PANEL_COLUMNS];
+
+    if (finish->result == BYTE_CODES) {
+        for (int j = 0; j < PANEL_COLUMNS; j++)
+            codes[j] = requantize_one(whole_sum(finish, sums, j, apart, row_sum), finish->multiplier[j], finish->y_scale);
+        put_row(y, codes, finish->n, sizeof codes[0]);
+    } else if (finish->result == BYTE_FLOATS && finish->has_bias) {
+        for (int j = 0; j < PANEL_COLUMNS; j++)
+            floats[j] = (float)(int32_t)whole_sum(finish, sums, j, apart, row_sum) * finish->multiplier[j] + finish->bias[j];
+        put_row(y, floats, finish->n, sizeof floats[0]);
+    } else if (finish->result == BYTE_FLOATS) {
+        for (int j = 0; j < PANEL_COLUMNS; j++)
+            floats[j] = (float)(int32_t)whole_sum(finish, sums, j, apart, row_sum) * finish->multiplier[j];
+        put_row(y, floats, finish->n, sizeof floats[0]);
+    } else {
+        for (int j = 0; j < PANEL_COLUMNS; j++)
+            totals[j] = whole_sum(finish, sums, j, apart, row_sum);
+        put_row(y, totals, finish->n, sizeof totals[0]);
+    }
+}
+
 CPU_BODY void finish_rows_body(const Finish *finish, const int32_t *restrict sums, int64_t rows, const uint32_t *row_sums, char *y)
 {
-    for (int64_t i = 0; i < rows; i++, sums += PANEL_COLUMNS, y += finish->y_row) {
-        uint32_t total[PANEL_COLUMNS];
-        float floats[PANEL_COLUMNS];
-        uint8_t codes[PANEL_COLUMNS];
-        for (int j = 0; j < PANEL_COLUMNS; j++)
-            total[j] = (uint32_t)sums[j] + finish->shift[j];
+    for (int64_t i = 0; i < rows; i++, sums += PANEL_COLUMNS, y += finish->y_row)
         if (row_sums != NULL)
-            for (int j = 0; j < PANEL_COLUMNS; j++)
-                total[j] -= finish->b_zero[j] * row_sums[i];
-        if (finish->result == BYTE_SUMS) {
-            put_row(y, total, finish->n, sizeof total[0]);
-        } else if (finish->result == BYTE_CODES) {
-            for (int j = 0; j < PANEL_COLUMNS; j++)
-                codes[j] = requantize_one(total[j], finish->multiplier[j], finish->y_scale);
-            put_row(y, codes, finish->n, 1);
-        } else {
-            for (int j = 0; j < PANEL_COLUMNS; j++)
-                floats[j] = (float)(int32_t)total[j] * finish->multiplier[j];
-            if (finish->has_bias)
-                for (int j = 0; j < PANEL_COLUMNS; j++)
-                    floats[j] += finish->bias[j];
-            put_row(y, floats, finish->n, sizeof floats[0]);
-        }
-    }
+            finish_row(finish, sums, true, row_sums[i], y);
+        else
+            finish_row(finish, sums, false, 0, y);
 }
 
 CPU_LEVELS(static, finish_rows,
@@ -224,28 +243,35 @@ static size_t result_bytes(ByteResult result)
 static void make_finish(const Job *job, int64_t panel, const char *packed, Finish *ret)
 {
     const ByteProduct *product = job->product;
+    const int32_t *zero = product->b.zero;
     int64_t first = panel * PANEL_COLUMNS, n = MIN(product->n - first, PANEL_COLUMNS);
     uint32_t sums[PANEL_COLUMNS];
 
-    memset(ret, 0, sizeof *ret);
     ret->result = product->result;
     ret->n = n;
     ret->y_row = product->n * (int64_t)result_bytes(product->result);
     ret->y_scale = product->y_scale;
     ret->has_bias = product->float_bias != NULL;
     memcpy(sums, packed, sizeof sums);
-    for (int64_t j = 0; j < n; j++) {
-        const int32_t *zero = product->b.zero;
-        uint32_t z = (zero == NULL ? 0 : (uint32_t)zero[product->b.zeros == 1 ? 0 : first + j]) - job->b_flip;
-        ret->b_zero[j] = z;
-        ret->shift[j] = job->a_zero * ((uint32_t)product->k * z - sums[j]);
-        if (product->bias != NULL)
-            ret->shift[j] += (uint32_t)product->bias[first + j];
-        if (product->result != BYTE_SUMS)
-            ret->multiplier[j] = product->multiplier[product->multipliers == 1 ? 0 : first + j];
-        if (ret->has_bias)
-            ret->bias[j] = product->float_bias[first + j];
-    }
+    for (int j = 0; j < PANEL_COLUMNS; j++)
+        ret->b_zero[j] = (zero == NULL ? 0 : (uint32_t)zero[0]) - job->b_flip;
+    for (int64_t j = 0; product->b.zeros > 1 && j < n; j++)
+        ret->b_zero[j] = (uint32_t)zero[first + j] - job->b_flip;
+    for (int j = 0; j < PANEL_COLUMNS; j++)
+        ret->shift[j] = job->a_zero * ((uint32_t)product->k * ret->b_zero[j] - sums[j]);
+    for (int64_t j = 0; product->bias != NULL && j < n; j++)
+        ret->shift[j] += (uint32_t)product->bias[first + j];
+    if (product->result == BYTE_SUMS)
+        return;
+    memset(ret->multiplier, 0, sizeof ret->multiplier);
+    memset(ret->bias, 0, sizeof ret->bias);
+    if (product->multipliers == 1)
+        for (int j = 0; j < PANEL_COLUMNS; j++)
+            ret->multiplier[j] = product->multiplier[0];
+    else
+        memcpy(ret->multiplier, product->multiplier + first, (size_t)n * sizeof(float));
+    if (ret->has_bias)
+        memcpy(ret->bias, product->float_bias + first, (size_t)n * sizeof(float));
 }
 
 /* ---- the product --------------------------------------------------------------------------------------------------- */
@@ -293,17 +319,23 @@ CPU_BODY void flip_row_body(const uint8_t *restrict x, int64_t n, uint8_t flip, 
         y[i] = x[i] ^ flip;
 }
 
-CPU_BODY void sum_row_body(const uint8_t *restrict x, int64_t n, uint32_t *ret)
+static uint32_t sum_row(const uint8_t *x, int64_t n)
 {
     uint32_t sum = 0;
+    int64_t i = 0;
 
-    for (int64_t i = 0; i < n; i++)
+#if defined(__x86_64__)
+    __m128i sums = _mm_setzero_si128();
+    for (; i + 16 <= n; i += 16)
+        sums = _mm_add_epi64(sums, _mm_sad_epu8(_mm_loadu_si128((const void *)(x + i)), _mm_setzero_si128()));
+    sum = (uint32_t)_mm_cvtsi128_si32(sums) + (uint32_t)_mm_cvtsi128_si32(_mm_unpackhi_epi64(sums, sums));
+#endif
+    for (; i < n; i++)
         sum += x[i];
-    *ret = sum;
+    return sum;
 }
 
 CPU_LEVELS(static, flip_row, (const uint8_t *restrict x, int64_t n, uint8_t flip, uint8_t *restrict y), (x, n, flip, y))
-CPU_LEVELS(static, sum_row, (const uint8_t *restrict x, int64_t n, uint32_t *ret), (x, n, ret))
 
 /* Rows of a, unsigned, in whole quads: where they lie, or copied. */
 static const uint8_t *find_rows(const Job *job, const uint8_t *a, int64_t rows, uint8_t *room, int64_t *ret_step)
@@ -357,7 +389,7 @@ static void run_item(void *context, int64_t item, int worker)
 
     a = find_rows(job, a, part.rows, (uint8_t *)room, &a_step);
     for (int64_t i = 0; i < part.rows && row_sums != NULL; i++)
-        sum_row(a + i * a_step, product->k, &row_sums[i]);
+        row_sums[i] = sum_row(a + i * a_step, product->k);
     for (int64_t panel = part.panel; panel < part.panel_end; panel++) {
         const char *packed = find_panel(job, part.pair, panel, room + job->a_bytes);
         Finish finish;

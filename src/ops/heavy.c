@@ -156,6 +156,17 @@ Status heavy_panels(EvalCtx *ctx, int i, int64_t part, int64_t k, int64_t n, Mat
     return NULL;
 }
 
+Status heavy_product(EvalCtx *ctx, FloatProduct *product, int b_input)
+{
+    void *scratch;
+
+    if (product->batch == 1 && b_input >= 0 && eval_is_constant(ctx, b_input))
+        TRY(heavy_panels(ctx, b_input, 0, product->k, product->n, product->b, &product->packed));
+    TRY(eval_scratch(ctx, product_floats_scratch(product, heavy_threads(ctx)), &scratch));
+    product_floats(ctx->team, product, scratch);
+    return NULL;
+}
+
 bool is_8_bit(const Tensor *tensor)
 {
     return tensor != NULL && (tensor->dtype == DT_UINT8 || tensor->dtype == DT_INT8);

@@ -70,6 +70,9 @@ FastPacks *heavy_packs(EvalCtx *ctx);
  * run. */
 MUST_USE Status heavy_panels(EvalCtx *ctx, int i, int64_t part, int64_t k, int64_t n, Matrix b, const float **ret);
 
+/* A float product by tiles; b is packed once where input b_input is constant (-1: it is none of the inputs). Fills in `packed`. */
+MUST_USE Status heavy_product(EvalCtx *ctx, FloatProduct *product, int b_input);
+
 bool is_8_bit(const Tensor *tensor);      /* uint8 or int8; NULL is not */
 KernelType kernel_type(DType dtype);      /* of float, uint8, int8, int32 */
 /* Scale and zero point of an 8-bit tensor of type `dtype`; both must hold one element, the zero point may be

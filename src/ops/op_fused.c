@@ -238,7 +238,7 @@ static Status ordered_input(EvalCtx *ctx, int i, Tensor *ret)
     return NULL;
 }
 
-static Status eval_fused_matmul(EvalCtx *ctx)
+static Status run_fused_matmul(EvalCtx *ctx, bool fast)
 {
     float alpha = node_float(ctx->node, "alpha", 1), *y;
     Tensor a, b;
@@ -251,12 +251,31 @@ static Status eval_fused_matmul(EvalCtx *ctx)
     TRY(matmul_plan(ctx, &a, &b, &plan));
     TRY(eval_output(ctx, 0, DT_FLOAT, plan.rank, plan.dims));
     y = ctx->out[0].data;
-    gemm_float(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k,
-               (Matrix){.data = a.data, .type = KERNEL_FLOAT, .row = plan.k, .column = 1},
-               (Matrix){.data = b.data, .type = KERNEL_FLOAT, .row = plan.n, .column = 1}, y);
+    FloatProduct product = {.batch = plan.batch, .m = plan.m, .n = plan.n, .k = plan.k, .pairs = plan.pairs,
+                            .a = {.data = a.data, .row = plan.k, .column = 1}, .b = {.data = b.data, .row = plan.n, .column = 1},
+                            .c = y};
+    if (fast)
+        TRY(heavy_product(ctx, &product, b.data == ctx->in[1]->data ? 1 : -1));
+    else
+        gemm_float(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k, product.a, product.b, y);
     for (int64_t i = 0; alpha != 1 && i < ctx->out[0].count; i++)
         y[i] *= alpha;
     return NULL;
+}
+
+static Status eval_fused_matmul(EvalCtx *ctx)
+{
+    return run_fused_matmul(ctx, false);
+}
+
+static Status eval_fused_matmul_fast(EvalCtx *ctx)
+{
+    return run_fused_matmul(ctx, true);
+}
+
+static bool accepts_fused_matmul(const EvalCtx *ctx)
+{
+    return ctx->in[0]->dtype == DT_FLOAT && ctx->in[1]->dtype == DT_FLOAT;
 }
 
 /* ---- Gelu family ------------------------------------------------------------------------------------------------- */
@@ -328,6 +347,7 @@ static const AttrSpec fused_matmul_attrs[] = {
     {"transBatchA", ATTR_INT, false}, {"transBatchB", ATTR_INT, false}, {NULL, ATTR_UNDEFINED, false},
 };
 static const AttrSpec quick_gelu_attrs[] = {{"alpha", ATTR_FLOAT, false}, {NULL, ATTR_UNDEFINED, false}};
+static const OpImpl fused_matmul_impls[] = {{"tiles", accepts_fused_matmul, eval_fused_matmul_fast}, {NULL, NULL, NULL}};
 static const OpImpl fused_conv_impls[] = {{"onednn", accepts_fused_conv, eval_fused_conv_fast}, {NULL, NULL, NULL}};
 
 const OpDef op_ms_fusedconv = {
@@ -338,6 +358,7 @@ const OpDef op_ms_fusedconv = {
 const OpDef op_ms_fusedmatmul = {
     .type = "FusedMatMul", .domain = DOMAIN_MICROSOFT, .versions = {1}, .min_in = 2, .max_in = 2, .min_out = 1,
     .max_out = 1, .attrs = fused_matmul_attrs, .infer = infer_fused_matmul, .eval = eval_fused_matmul,
+    .impls = fused_matmul_impls,
     .quant = RULE_FLOAT, .widen_half = true,
 };
 const OpDef op_ms_gelu = {

@@ -232,28 +232,6 @@ static PlainProduct plain_product(DType dtype)
     }
 }
 
-/* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
-
-static void *make_fast(const void *context)
-{
-    return fast_matmul_new(context, KERNEL_FLOAT, NULL, NULL);
-}
-
-static Status run_fast(EvalCtx *ctx, const FastMatmulShape *shape, const float *a, const float *b, float *c,
-                       bool *ret_done)
-{
-    void *scratch;
-    bool owned;
-    FastMatmul *matmul = heavy_prepare(ctx, shape, sizeof *shape, true, make_fast, shape, fast_matmul_free, &owned);
-
-    *ret_done = false;
-    if (matmul == NULL)
-        return NULL;
-    TRY(eval_scratch(ctx, fast_matmul_scratch(matmul), &scratch));
-    *ret_done = fast_matmul_run(matmul, heavy_threads(ctx), a, b, c, scratch);
-    return NULL;
-}
-
 /* ---- MatMul ------------------------------------------------------------------------------------------------------ */
 
 static Matrix float_matrix(const float *data, int64_t row, int64_t column)
@@ -265,9 +243,7 @@ static Status run_matmul(EvalCtx *ctx, bool fast)
 {
     const Tensor *a = ctx->in[0], *b = ctx->in[1];
     PlainProduct plain = plain_product(a->dtype);
-    FastMatmulShape shape;
     MatmulPlan plan;
-    bool done = false;
 
     TRY(eval_require_same_dtype(ctx, 0, 1));
     if (plain == NULL && a->dtype != DT_FLOAT)
@@ -284,11 +260,11 @@ static Status run_matmul(EvalCtx *ctx, bool fast)
                   (char *)c->data + (size_t)(i * plan.m * plan.n) * bytes, plan.m, plan.n, plan.k, strides);
         return NULL;
     }
-    if (fast && c->count > 0 && matmul_fast_shape(&plan, &shape))
-        TRY(run_fast(ctx, &shape, a->data, b->data, c->data, &done));
-    if (!done)
-        gemm_float(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k, float_matrix(a->data, plan.k, 1),
-                   float_matrix(b->data, plan.n, 1), c->data);
+    FloatProduct product = {.batch = plan.batch, .m = plan.m, .n = plan.n, .k = plan.k, .pairs = plan.pairs,
+                            .a = float_matrix(a->data, plan.k, 1), .b = float_matrix(b->data, plan.n, 1), .c = c->data};
+    if (fast)
+        return heavy_product(ctx, &product, 1);
+    gemm_float(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k, product.a, product.b, c->data);
     return NULL;
 }
 
@@ -347,7 +323,6 @@ static Status run_gemm(EvalCtx *ctx, bool fast)
     bool a_transposed = node_int(ctx->node, "transA", 0) != 0, b_transposed = node_int(ctx->node, "transB", 0) != 0;
     double alpha = (double)node_float(ctx->node, "alpha", 1.0F), beta = (double)node_float(ctx->node, "beta", 1.0F);
     int64_t m, n, k;
-    bool done = false;
 
     TRY(eval_require_same_dtype(ctx, 0, 1));
     PlainProduct plain = plain_product(a->dtype);
@@ -364,21 +339,18 @@ static Status run_gemm(EvalCtx *ctx, bool fast)
         plain(a->data, b->data, y->data, m, n, k, s);
         return add_c(ctx, y, alpha, beta);
     }
-    if (fast && y->count > 0 && k > 0) {
-        FastMatmulShape shape;
-        memset(&shape, 0, sizeof shape);
-        shape.rank = 2;
-        shape.a[0] = shape.c[0] = m;
-        shape.a[1] = shape.b[0] = k;
-        shape.b[1] = shape.c[1] = n;
-        shape.a_transposed = a_transposed;
-        shape.b_transposed = b_transposed;
-        TRY(run_fast(ctx, &shape, a->data, b->data, y->data, &done));
+    FloatProduct product = {.batch = 1, .m = m, .n = n, .k = k, .a = float_matrix(a->data, s.a_row, s.a_column),
+                            .b = float_matrix(b->data, s.b_row, s.b_column), .c = y->data};
+    if (!fast) {
+        gemm_float(ctx->team, 1, NULL, m, n, k, product.a, product.b, y->data);
+        return add_c(ctx, y, alpha, beta);
     }
-    if (!done)
-        gemm_float(ctx->team, 1, NULL, m, n, k, float_matrix(a->data, s.a_row, s.a_column),
-                   float_matrix(b->data, s.b_row, s.b_column), y->data);
-    return add_c(ctx, y, alpha, beta);
+    const Tensor *c = eval_in(ctx, 2);
+    bool joined = c != NULL && c->dtype == DT_FLOAT && c->count == n && c->rank > 0 && c->dims[c->rank - 1] == n && c->rank <= 2 &&
+                  alpha == 1.0 && beta == 1.0;
+    product.bias = joined ? c->data : NULL;
+    TRY(heavy_product(ctx, &product, 1));
+    return joined || (c == NULL && alpha == 1.0) ? NULL : add_c(ctx, y, alpha, beta);
 }
 
 static Status eval_gemm(EvalCtx *ctx)
@@ -415,8 +387,8 @@ static const AttrSpec gemm_attrs[] = {{"alpha", ATTR_FLOAT, false},   {"beta", A
                                       {"broadcast", ATTR_INT, false}, {"transA", ATTR_INT, false},
                                       {"transB", ATTR_INT, false},    {NULL, ATTR_UNDEFINED, false}};
 
-static const OpImpl matmul_impls[] = {{"onednn", accepts_float, eval_matmul_fast}, {NULL, NULL, NULL}};
-static const OpImpl gemm_impls[] = {{"onednn", accepts_float, eval_gemm_fast}, {NULL, NULL, NULL}};
+static const OpImpl matmul_impls[] = {{"tiles", accepts_float, eval_matmul_fast}, {NULL, NULL, NULL}};
+static const OpImpl gemm_impls[] = {{"tiles", accepts_float, eval_gemm_fast}, {NULL, NULL, NULL}};
 
 const OpDef op_matmul = {
     .type = "MatMul",

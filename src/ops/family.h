@@ -89,7 +89,12 @@ typedef struct Broadcast {
 typedef void (*BroadcastRow)(int64_t n, const void *const *in, const int64_t *step, void *out);
 /* Plans over in[first .. first + n). Shapes that clash: CODE_MODEL. */
 MUST_USE Status broadcast_plan(const EvalCtx *ctx, const Tensor *const *in, int n, Broadcast *ret);
-void broadcast_run(const Broadcast *plan, const Tensor *const *in, void *out, size_t out_bytes, BroadcastRow row);
+/* The rows together are the output, in order; each is called from one thread of the team, several at a time. */
+void broadcast_run(Team *team, const Broadcast *plan, const Tensor *const *in, void *out, size_t out_bytes, BroadcastRow row);
+/* The same for rows that need to know more. */
+typedef void (*BroadcastVisit)(const void *context, int64_t n, const void *const *in, const int64_t *step, void *out);
+void broadcast_visit(Team *team, const Broadcast *plan, const Tensor *const *in, void *out, size_t out_bytes,
+                     BroadcastVisit visit, const void *context);
 
 /* Advances `index` over dims (row-major); false when it wraps. */
 bool odometer_next(int rank, const int64_t *dims, int64_t *index);

@@ -62,7 +62,7 @@ static Status eval_compare(EvalCtx *ctx, const BroadcastRow *rows)
         return eval_bad_dtype(ctx, 0);
     TRY(broadcast_plan(ctx, ctx->in, 2, &plan));
     TRY(eval_output(ctx, 0, DT_BOOL, plan.out_rank, plan.out_dims));
-    broadcast_run(&plan, ctx->in, ctx->out[0].data, 1, rows[dtype]);
+    broadcast_run(ctx->team, &plan, ctx->in, ctx->out[0].data, 1, rows[dtype]);
     return NULL;
 }
 

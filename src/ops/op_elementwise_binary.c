@@ -188,7 +188,7 @@ static Status eval_pair(EvalCtx *ctx, const BroadcastRow *rows)
     TRY(read_pair(ctx, in, &view));
     TRY(broadcast_plan(ctx, in, 2, &plan));
     TRY(eval_output(ctx, 0, dtype, plan.out_rank, plan.out_dims));
-    broadcast_run(&plan, in, ctx->out[0].data, (size_t)dtype_bits(dtype) / 8, rows[dtype]);
+    broadcast_run(ctx->team, &plan, in, ctx->out[0].data, (size_t)dtype_bits(dtype) / 8, rows[dtype]);
     return NULL;
 }
 
@@ -251,7 +251,7 @@ static Status eval_pow(EvalCtx *ctx)
     TRY(eval_converted(ctx, in[1], whole ? DT_INT64 : base == DT_FLOAT ? DT_FLOAT : DT_DOUBLE, &in[1]));
     TRY(broadcast_plan(ctx, in, 2, &plan));
     TRY(eval_output(ctx, 0, base, plan.out_rank, plan.out_dims));
-    broadcast_run(&plan, in, ctx->out[0].data, (size_t)dtype_bits(base) / 8, rows[base]);
+    broadcast_run(ctx->team, &plan, in, ctx->out[0].data, (size_t)dtype_bits(base) / 8, rows[base]);
     return NULL;
 }
 
@@ -323,14 +323,14 @@ static Status eval_fold(EvalCtx *ctx, const BroadcastRow *rows)
         TRY(broadcast_plan(ctx, in, 2, &plan));
         if (i == ctx->n_in - 1) {
             TRY(eval_output(ctx, 0, dtype, plan.out_rank, plan.out_dims));
-            broadcast_run(&plan, in, ctx->out[0].data, bytes, rows[dtype]);
+            broadcast_run(ctx->team, &plan, in, ctx->out[0].data, bytes, rows[dtype]);
             break;
         }
         int64_t count;
         size_t size;
         TRY(tensor_measure(dtype, plan.out_rank, plan.out_dims, &count, &size));
         TRY(eval_scratch(ctx, size, &data));
-        broadcast_run(&plan, in, data, bytes, rows[dtype]);
+        broadcast_run(ctx->team, &plan, in, data, bytes, rows[dtype]);
         result = arena_alloc(ctx->scratch, sizeof *result);
         TRY(tensor_view(result, dtype, plan.out_rank, plan.out_dims, data));
         left = result;

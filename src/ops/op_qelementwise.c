@@ -15,37 +15,16 @@
 typedef void (*BinaryRow)(const void *a, int64_t a_step, Scale8 a_scale, const void *b, int64_t b_step, Scale8 b_scale,
                           int64_t n, Scale8 y_scale, void *y);
 
-enum { PIECE = 16384 }; /* elements a thread takes at a time */
-
 typedef struct Binary {
     BinaryRow row;
     Scale8 a_scale, b_scale, y_scale;
-    const uint8_t *a, *b;
-    uint8_t *y;
-    int64_t n;            /* of a row */
-    int64_t pieces;       /* of a row */
-    Broadcast plan;
 } Binary;
 
-/* Item: one piece of one row of the joined axes. */
-static void run_piece(void *context, int64_t item, int worker)
+static void binary_row(const void *context, int64_t n, const void *const *in, const int64_t *step, void *out)
 {
     const Binary *job = context;
-    const Broadcast *plan = &job->plan;
-    int64_t row = item / job->pieces, begin = item % job->pieces * PIECE, n = MIN(job->n - begin, PIECE);
-    int64_t a = 0, b = 0, rest = row;
 
-    (void)worker;
-    for (int d = plan->rank - 2; d >= 0; d--) {
-        int64_t at = rest % plan->dims[d];
-        rest /= plan->dims[d];
-        a += at * plan->strides[0][d];
-        b += at * plan->strides[1][d];
-    }
-    int64_t a_step = plan->rank == 0 ? 0 : plan->strides[0][plan->rank - 1];
-    int64_t b_step = plan->rank == 0 ? 0 : plan->strides[1][plan->rank - 1];
-    job->row(job->a + a + begin * a_step, a_step, job->a_scale, job->b + b + begin * b_step, b_step, job->b_scale, n,
-             job->y_scale, job->y + row * job->n + begin);
+    job->row(in[0], step[0], job->a_scale, in[1], step[1], job->b_scale, n, job->y_scale, out);
 }
 
 static Status infer_binary(Node *node)
@@ -66,23 +45,17 @@ static Status eval_binary(EvalCtx *ctx, BinaryRow row)
 {
     const Tensor *in[2] = {ctx->in[0], eval_in(ctx, 3)};
     Binary job = {.row = row};
+    Broadcast plan;
 
     if (in[1] == NULL)
         return eval_error(ctx, CODE_MODEL, "input 3 is missing");
-    job.a = in[0]->data;
-    job.b = in[1]->data;
     TRY(eval_require_same_dtype(ctx, 0, 3));
     TRY(read_scale8(ctx, 1, 2, in[0]->dtype, &job.a_scale));
     TRY(read_scale8(ctx, 4, 5, in[0]->dtype, &job.b_scale));
     TRY(read_scale8(ctx, 6, 7, in[0]->dtype, &job.y_scale));
-    TRY(broadcast_plan(ctx, in, 2, &job.plan));
-    TRY(eval_output(ctx, 0, in[0]->dtype, job.plan.out_rank, job.plan.out_dims));
-    if (ctx->out[0].count == 0)
-        return NULL;
-    job.y = ctx->out[0].data;
-    job.n = job.plan.rank == 0 ? 1 : job.plan.dims[job.plan.rank - 1];
-    job.pieces = (job.n - 1) / PIECE + 1;
-    team_run(ctx->team, ctx->out[0].count / job.n * job.pieces, run_piece, &job);
+    TRY(broadcast_plan(ctx, in, 2, &plan));
+    TRY(eval_output(ctx, 0, in[0]->dtype, plan.out_rank, plan.out_dims));
+    broadcast_visit(ctx->team, &plan, in, ctx->out[0].data, 1, binary_row, &job);
     return NULL;
 }
 

@@ -37,7 +37,7 @@ static Status eval_where(EvalCtx *ctx)
     TRY(eval_element_bytes(ctx, 1, &bytes));
     TRY(broadcast_plan(ctx, ctx->in, 3, &plan));
     TRY(eval_output(ctx, 0, ctx->in[1]->dtype, plan.out_rank, plan.out_dims));
-    broadcast_run(&plan, ctx->in, ctx->out[0].data, bytes, where_rows[bytes]);
+    broadcast_run(ctx->team, &plan, ctx->in, ctx->out[0].data, bytes, where_rows[bytes]);
     return NULL;
 }
 

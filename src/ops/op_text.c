@@ -146,7 +146,7 @@ static Status eval_concat(EvalCtx *ctx)
     int64_t n = ctx->out[0].count;
     TRY(eval_scratch(ctx, 2 * ctx->out[0].bytes, &memory));
     const TensorString *pairs = memory;
-    broadcast_run(&plan, ctx->in, memory, 2 * sizeof(TensorString), pair_row);
+    broadcast_run(ctx->team, &plan, ctx->in, memory, 2 * sizeof(TensorString), pair_row);
     for (int64_t i = 0; i < 2 * n; i++)
         if (!size_add(all, pairs[i].length, &all))
             return eval_error(ctx, CODE_MEMORY, "the strings are larger than memory");

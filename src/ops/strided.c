@@ -1,8 +1,4 @@
-/* strided.c - walks over strided blocks: the one loop behind Transpose, Slice, Concat, Expand, Pad, Tile ... and behind
- * every numpy broadcast.
- *
- *     axes joined where memory allows:   (2,3,4) contiguous -> (24)     [N,C,H,W] + [C,1,1] -> [N,C,HW] + [1,C,1]
- */
+/* strided.c - walks over strided blocks: the one loop behind Transpose, Slice, Concat, Expand, Pad, Tile ... */
 #include <string.h>
 
 #include "src/ops/family.h"
@@ -195,83 +191,4 @@ bool odometer_next(int rank, const int64_t *dims, int64_t *index)
         index[i] = 0;
     }
     return false;
-}
-
-/* ---- broadcasting ------------------------------------------------------------------------------------------------ */
-
-Status broadcast_plan(const EvalCtx *ctx, const Tensor *const *in, int n, Broadcast *ret)
-{
-    Broadcast plan = {.n_in = n};
-
-    for (int k = 0; k < n; k++)
-        plan.out_rank = MAX(plan.out_rank, in[k]->rank);
-    for (int i = 0; i < plan.out_rank; i++) {
-        plan.out_dims[i] = 1;
-        for (int k = 0; k < n; k++) {
-            int own = i - (plan.out_rank - in[k]->rank);
-            int64_t size = own < 0 ? 1 : in[k]->dims[own];
-            if (size != 1 && plan.out_dims[i] != 1 && size != plan.out_dims[i])
-                return eval_error(ctx, CODE_MODEL, "shapes %s and %s do not broadcast",
-                                  tensor_shape_text(ctx->scratch, in[0]), tensor_shape_text(ctx->scratch, in[k]));
-            if (size != 1)
-                plan.out_dims[i] = size;
-        }
-    }
-    for (int i = 0; i < plan.out_rank; i++) {
-        int64_t steps[BROADCAST_MAX];
-        bool join = plan.rank > 0;
-        if (plan.out_dims[i] == 1)
-            continue;
-        for (int k = 0; k < n; k++) {
-            int own = i - (plan.out_rank - in[k]->rank);
-            bool spread = own < 0 || in[k]->dims[own] == 1;
-            steps[k] = spread ? 0 : count_of(in[k]->dims, own + 1, in[k]->rank);
-            join = join && plan.strides[k][plan.rank - 1] == steps[k] * plan.out_dims[i];
-        }
-        if (!join)
-            plan.rank++;
-        plan.dims[plan.rank - 1] = join ? plan.dims[plan.rank - 1] * plan.out_dims[i] : plan.out_dims[i];
-        for (int k = 0; k < n; k++)
-            plan.strides[k][plan.rank - 1] = steps[k];
-    }
-    if (plan.rank == 0) {
-        plan.rank = 1;
-        plan.dims[0] = 1;
-    }
-    *ret = plan;
-    return NULL;
-}
-
-void broadcast_run(const Broadcast *plan, const Tensor *const *in, void *out, size_t out_bytes, BroadcastRow row)
-{
-    int last = plan->rank - 1;
-    int64_t index[TENSOR_MAX_RANK] = {0}, step[BROADCAST_MAX] = {0};
-    const char *from[BROADCAST_MAX] = {NULL};
-    size_t bytes[BROADCAST_MAX] = {0};
-    char *to = out;
-
-    for (int i = 0; i < plan->rank; i++)
-        if (plan->dims[i] == 0)
-            return;
-    for (int k = 0; k < plan->n_in; k++) {
-        from[k] = in[k]->data;
-        bytes[k] = in[k]->dtype == DT_STRING ? sizeof(TensorString) : (size_t)dtype_bits(in[k]->dtype) / 8;
-        step[k] = plan->strides[k][last];
-    }
-    for (;;) {
-        const void *row_in[BROADCAST_MAX] = {from[0], from[1], from[2]};
-        int i = last - 1;
-        row(plan->dims[last], row_in, step, to);
-        to += plan->dims[last] * (int64_t)out_bytes;
-        for (; i >= 0; i--) {
-            bool wraps = ++index[i] == plan->dims[i];
-            for (int k = 0; k < plan->n_in; k++)
-                from[k] += plan->strides[k][i] * (int64_t)bytes[k] * (wraps ? 1 - plan->dims[i] : 1);
-            if (!wraps)
-                break;
-            index[i] = 0;
-        }
-        if (i < 0)
-            return;
-    }
 }

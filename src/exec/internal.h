@@ -38,8 +38,8 @@ typedef struct Step {
     struct Step *parts;
     int n_inner;           /* one for each graph attribute */
     GraphPlan **inner;
-    pthread_mutex_t *cache_lock; /* the plan's */
-    CacheEntry *cache;
+    pthread_mutex_t *cache_lock; /* the plan's: of those who add to the cache */
+    CacheEntry *_Atomic cache;
 } Step;
 
 struct GraphPlan {

@@ -6,6 +6,7 @@
 #include "src/exec/internal.h"
 #include "src/exec/store.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,17 +103,19 @@ static Status host_text(EvalHost *host, size_t bytes, void **ret)
     return store_take_listed(&runner->store, bytes, &runner->text_buffers, ret);
 }
 
+/* Entries are only ever put in front, so that they are found without a lock. */
+static void *find_cached(Step *step, const void *key, size_t key_bytes)
+{
+    for (const CacheEntry *entry = atomic_load_explicit(&step->cache, memory_order_acquire); entry != NULL; entry = entry->next)
+        if (entry->key_bytes == key_bytes && memcmp(entry->key, key, key_bytes) == 0)
+            return entry->object;
+    return NULL;
+}
+
 static void *host_cache_get(EvalHost *host, EvalCtx *ctx, const void *key, size_t key_bytes)
 {
     (void)host;
-    Step *step = ((Call *)ctx)->step;
-    void *object = NULL;
-    pthread_mutex_lock(step->cache_lock);
-    for (CacheEntry *entry = step->cache; entry != NULL && object == NULL; entry = entry->next)
-        if (entry->key_bytes == key_bytes && memcmp(entry->key, key, key_bytes) == 0)
-            object = entry->object;
-    pthread_mutex_unlock(step->cache_lock);
-    return object;
+    return find_cached(((Call *)ctx)->step, key, key_bytes);
 }
 
 /* Two threads may prepare the same thing at once; the first to arrive keeps, the other releases its own. */
@@ -121,11 +124,8 @@ static void *host_cache_put(EvalHost *host, EvalCtx *ctx, const void *key, size_
 {
     (void)host;
     Step *step = ((Call *)ctx)->step;
-    void *kept = NULL;
     pthread_mutex_lock(step->cache_lock);
-    for (CacheEntry *entry = step->cache; entry != NULL && kept == NULL; entry = entry->next)
-        if (entry->key_bytes == key_bytes && memcmp(entry->key, key, key_bytes) == 0)
-            kept = entry->object;
+    void *kept = find_cached(step, key, key_bytes);
     if (kept == NULL) {
         CacheEntry *entry = xcalloc(1, sizeof *entry);
         entry->key = xcalloc(1, key_bytes);
@@ -133,8 +133,8 @@ static void *host_cache_put(EvalHost *host, EvalCtx *ctx, const void *key, size_
         entry->key_bytes = key_bytes;
         entry->object = object;
         entry->release = release;
-        entry->next = step->cache;
-        step->cache = entry;
+        entry->next = atomic_load_explicit(&step->cache, memory_order_relaxed);
+        atomic_store_explicit(&step->cache, entry, memory_order_release);
         kept = object;
         object = NULL;
     }

@@ -254,6 +254,7 @@ typedef struct FastPost {
  * to the bit what requantize() gives: made only where no sum that matters can be lost in the float it passes through. */
 typedef struct FastConvSpec {
     Window window;
+    int threads; /* it may use; a small one runs on fewer */
     bool transposed;
     bool channels_last; /* of x and of y that are not sums: N D1..Dk C instead of N C D1..Dk */
     KernelType x_type, y_type;
@@ -278,8 +279,8 @@ typedef struct FastConv FastConv;
 FastConv *fast_conv_new(const FastConvSpec *spec, FastPacks *packs);
 void fast_conv_free(void *conv); /* NULL is fine */
 size_t fast_conv_scratch(const FastConv *conv);
-/* False when it could not run; y may then be spoilt. scratch: 64-byte aligned. threads: what this call may use. */
-bool fast_conv_run(const FastConv *conv, int threads, const void *x, void *y, void *scratch);
+/* False when it could not run; y may then be spoilt. scratch: 64-byte aligned. */
+bool fast_conv_run(const FastConv *conv, const void *x, void *y, void *scratch);
 
 /* Batches of matrix products c = a b (+ bias): dims[rank] of c; a and b broadcast over the batch axes (sizes 1). */
 typedef struct FastMatmulShape {

@@ -1,4 +1,4 @@
-/* onednn.c - engine, threads, reorders and the run of a oneDNN job; see onednn.h.
+/* onednn.c - engine, threads, reorders and the making of a oneDNN job; see onednn.h.
  *
  * Debian's oneDNN runs on OpenMP, as our own team does (src/base/threads.c). How many threads it may use belongs to the task that
  * a thread is at.
@@ -123,37 +123,28 @@ static dnnl_primitive_t make_reorder(const dnnl_memory_desc_t *from, const dnnl_
     return reorder;
 }
 
-static dnnl_memory_t make_memory(const dnnl_memory_desc_t *desc, void *data)
+dnnl_memory_t fast_memory(const dnnl_memory_desc_t *desc, void *data)
 {
     dnnl_memory_t memory = NULL;
     return dnnl_memory_create(&memory, desc, engine, data) == dnnl_success ? memory : NULL;
 }
 
-/* Runs a primitive with n arguments; takes over the memory objects. */
-static bool execute(const_dnnl_primitive_t primitive, int n, dnnl_exec_arg_t *arguments, const bool *owned)
+static bool run_reorder(const_dnnl_primitive_t reorder, const dnnl_memory_desc_t *from_desc, void *from,
+                        const dnnl_memory_desc_t *to_desc, void *to)
 {
+    dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, fast_memory(from_desc, from)}, {DNNL_ARG_TO, fast_memory(to_desc, to)}};
     dnnl_stream_t stream = NULL;
-    bool good = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success;
+    bool good = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success &&
+                arguments[0].memory != NULL && arguments[1].memory != NULL &&
+                dnnl_primitive_execute(reorder, stream, 2, arguments) == dnnl_success &&
+                dnnl_stream_wait(stream) == dnnl_success;
 
-    for (int i = 0; i < n; i++)
-        good = good && arguments[i].memory != NULL;
-    good = good && dnnl_primitive_execute(primitive, stream, n, arguments) == dnnl_success &&
-           dnnl_stream_wait(stream) == dnnl_success;
-    for (int i = 0; i < n; i++)
-        if (owned[i] && arguments[i].memory != NULL)
+    for (int i = 0; i < 2; i++)
+        if (arguments[i].memory != NULL)
             dnnl_memory_destroy(arguments[i].memory);
     if (stream != NULL)
         dnnl_stream_destroy(stream);
     return good;
-}
-
-static bool run_reorder(const_dnnl_primitive_t reorder, const dnnl_memory_desc_t *from_desc, void *from,
-                        const dnnl_memory_desc_t *to_desc, void *to)
-{
-    static const bool owned[2] = {true, true};
-    dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, make_memory(from_desc, from)},
-                                    {DNNL_ARG_TO, make_memory(to_desc, to)}};
-    return execute(reorder, 2, arguments, owned);
 }
 
 bool fast_edge(FastJob *job, const_dnnl_primitive_desc_t desc, int argument, bool output)
@@ -262,7 +253,7 @@ bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory
         packed = job->weights_data = pack_copy(plain, readable, inner);
     if (packed == NULL)
         return false;
-    job->weights = make_memory(inner, packed);
+    job->weights = fast_memory(inner, packed);
     return job->weights != NULL;
 }
 
@@ -276,7 +267,7 @@ bool fast_bias(FastJob *job, const dnnl_memory_desc_t *desc, const void *data)
         return false;
     }
     memcpy(job->bias_data, data, bytes);
-    job->bias = make_memory(desc, job->bias_data);
+    job->bias = fast_memory(desc, job->bias_data);
     return job->bias != NULL;
 }
 
@@ -298,44 +289,13 @@ bool fast_finish(FastJob *job, const_dnnl_primitive_desc_t desc)
         job->scratchpad = *scratchpad;
         job->scratchpad_offset = place(&job->scratch_bytes, dnnl_memory_desc_get_size(scratchpad));
     }
+    job->bindings = xcalloc(1, sizeof *job->bindings);
     return dnnl_primitive_create(&job->primitive, desc) == dnnl_success;
-}
-
-bool fast_run(const FastJob *job, int threads, void *const *data, void *scratch)
-{
-    dnnl_exec_arg_t arguments[FAST_MAX_EDGES + 3];
-    bool owned[FAST_MAX_EDGES + 3] = {false};
-    int n = 0, last = job->n_edges - 1;
-    char *room = scratch;
-
-    fast_set_threads(threads);
-    for (int i = 0; i < last; i++) {
-        const FastEdge *edge = &job->edges[i];
-        if (edge->reorder != NULL &&
-            !run_reorder(edge->reorder, &edge->plain, data[i], &edge->inner, room + edge->offset))
-            return false;
-    }
-    for (int i = 0; i <= last; i++, n++) {
-        const FastEdge *edge = &job->edges[i];
-        void *at = edge->reorder != NULL ? room + edge->offset : data[i];
-        arguments[n] = (dnnl_exec_arg_t){job->arguments[i], make_memory(&edge->inner, at)};
-        owned[n] = true;
-    }
-    if (job->weights != NULL)
-        arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, job->weights};
-    if (job->bias != NULL)
-        arguments[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, job->bias};
-    owned[n] = true;
-    arguments[n++] =
-        (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, make_memory(&job->scratchpad, room + job->scratchpad_offset)};
-    if (!execute(job->primitive, n, arguments, owned))
-        return false;
-    const FastEdge *out = &job->edges[last];
-    return out->reorder == NULL || run_reorder(out->reorder, &out->inner, room + out->offset, &out->plain, data[last]);
 }
 
 void fast_release(FastJob *job)
 {
+    fast_unbind(job);
     if (job->primitive != NULL)
         dnnl_primitive_destroy(job->primitive);
     for (int i = 0; i < FAST_MAX_EDGES; i++)

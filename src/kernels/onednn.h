@@ -2,7 +2,7 @@
  *
  *     x (plain) ── reorder ──> primitive's own layout ── primitive ── reorder ──> y (plain)
  *
- * A job owns the primitive, the reorders it needs and the packed weights; it never changes after it is made. What a run
+ * A job owns the primitive, the reorders it needs and the packed weights; nothing else sees it change after it is made. What a run
  * needs besides - reordered activations, oneDNN's scratchpad - lies in the caller's scratch.
  */
 #ifndef QUANTIZE_KERNELS_ONEDNN_H
@@ -21,6 +21,9 @@ typedef struct FastEdge {
 
 #define FAST_MAX_EDGES 3 /* a, b, out */
 
+/* The memory objects and the stream of one run at a time; see onednn_run.c. */
+typedef struct FastBindings FastBindings;
+
 typedef struct FastJob {
     dnnl_primitive_t primitive;
     FastEdge edges[FAST_MAX_EDGES];
@@ -30,10 +33,12 @@ typedef struct FastJob {
     void *weights_data, *bias_data; /* owned, or NULL */
     dnnl_memory_desc_t scratchpad;
     size_t scratchpad_offset, scratch_bytes;
+    FastBindings *bindings; /* what runs use again; the one part that changes, safely for several threads */
     char info[64];
 } FastJob;
 
 dnnl_engine_t fast_engine(void);          /* NULL when there is none */
+dnnl_memory_t fast_memory(const dnnl_memory_desc_t *desc, void *data); /* NULL when it fails */
 dnnl_data_type_t fast_type(KernelType type);
 /* A plain row-major description. */
 bool fast_plain(dnnl_memory_desc_t *ret, int rank, const dnnl_dim_t *dims, KernelType type);
@@ -55,8 +60,13 @@ bool fast_pack(FastJob *job, const_dnnl_primitive_desc_t desc, const dnnl_memory
 bool fast_bias(FastJob *job, const dnnl_memory_desc_t *desc, const void *data);
 /* Lays out the scratch and makes the primitive. */
 bool fast_finish(FastJob *job, const_dnnl_primitive_desc_t desc);
+/* ---- onednn_run.c ---- */
+struct FastBindings {
+    _Atomic(void *) spare; /* a Binding that no run uses, or NULL */
+};
 /* data[n_edges]: the plain buffers. */
 bool fast_run(const FastJob *job, int threads, void *const *data, void *scratch);
+void fast_unbind(FastJob *job);
 void fast_release(FastJob *job);
 
 #endif

@@ -14,6 +14,7 @@
 
 struct FastConv {
     FastJob job;
+    int threads;
 };
 
 /* Sizes as oneDNN counts them: batch, channels, then the op's own spatial dims. */
@@ -231,6 +232,22 @@ static bool is_exact(const FastConvSpec *spec)
     return true;
 }
 
+/* Threads that each get work for some microseconds, by what a core does of such a convolution: handing out costs about one, and
+ * where other programs want the cores, much more. */
+static int threads_worth(const FastConvSpec *spec)
+{
+    enum { MACS_NS = 40, INTEGER_MACS_NS = 100, DEPTHWISE_NS = 8, LEAST_NS = 5000 };
+    const Window *window = &spec->window;
+    double inner = (double)(window->channels_in / window->groups) * (double)window_kernel_count(window);
+    double each = inner < 2.0 * (double)window_kernel_count(window) ? DEPTHWISE_NS
+                  : spec->x_type == KERNEL_FLOAT                    ? MACS_NS
+                                                                    : INTEGER_MACS_NS;
+    int64_t places = spec->transposed ? window_in_count(window) : window_out_count(window);
+    double macs = inner * (double)window->batch * (double)window->channels_out * (double)places;
+
+    return (int)MAX(1.0, MIN((double)spec->threads, macs / each / LEAST_NS));
+}
+
 FastConv *fast_conv_new(const FastConvSpec *spec, FastPacks *packs)
 {
     bool integer = spec->x_type != KERNEL_FLOAT;
@@ -243,9 +260,13 @@ FastConv *fast_conv_new(const FastConvSpec *spec, FastPacks *packs)
     if (adds(spec) && !spec->channels_last)
         return NULL; /* y must hold what is added in the primitive's own layout */
     measure(&spec->window, &sizes);
+    int threads = threads_worth(spec);
+    fast_set_threads(threads);
     FastConv *conv = make_conv(spec, &sizes, packs, false);
     if (conv == NULL && !integer && !adds(spec))
         conv = make_conv(spec, &sizes, packs, true);
+    if (conv != NULL)
+        conv->threads = threads;
     return conv;
 }
 
@@ -262,10 +283,10 @@ size_t fast_conv_scratch(const FastConv *conv)
     return conv->job.scratch_bytes;
 }
 
-bool fast_conv_run(const FastConv *conv, int threads, const void *x, void *y, void *scratch)
+bool fast_conv_run(const FastConv *conv, const void *x, void *y, void *scratch)
 {
     void *data[2] = {(void *)(uintptr_t)x, y};
-    return fast_run(&conv->job, threads, data, scratch);
+    return fast_run(&conv->job, conv->threads, data, scratch);
 }
 
 const char *fast_conv_info(const FastConv *conv)

@@ -94,6 +94,15 @@ const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, flo
 /* Int32 input of n elements, or NULL when omitted. */
 MUST_USE Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret);
 
+/* ---- ready.c: a convolution of constant weight, once it is prepared for inputs of one size, without reading its node again ------ */
+
+typedef enum ReadyForm { READY_ALONE, READY_WITH_POSTS } ReadyForm;
+/* Runs it, when it was kept for inputs like x, input 0: output 0 of type `dtype`, starting from input z where that is not -1.
+ * *ret_done is false when it was not, or could not run: the long way tells why. */
+MUST_USE Status ready_run(EvalCtx *ctx, ReadyForm form, DType dtype, int z, bool *ret_done);
+/* Keeps what heavy_prepare() gave, which has run and left its sizes in output 0. */
+void ready_keep(EvalCtx *ctx, ReadyForm form, const FastConv *conv);
+
 /* ---- op_conv.c, shared with op_qconv.c and op_fused.c ------------------------------------------------------------ */
 
 MUST_USE Status conv_infer(Node *node, int x, int weight, DType dtype);

@@ -301,14 +301,16 @@ static FastConv *prepare(EvalCtx *ctx, const Job *job, bool *ret_owned)
 }
 
 /* Runs and gives up what prepare() gave. False: not done, run the reference. */
-static Status run_fast(EvalCtx *ctx, FastConv *conv, bool owned, const float *x, float *y, bool *ret_done)
+static Status run_fast(EvalCtx *ctx, ReadyForm form, FastConv *conv, bool owned, const float *x, float *y, bool *ret_done)
 {
     void *scratch;
     Status status = eval_scratch(ctx, fast_conv_scratch(conv), &scratch);
 
-    *ret_done = status == NULL && fast_conv_run(conv, heavy_threads(ctx), x, y, scratch);
+    *ret_done = status == NULL && fast_conv_run(conv, x, y, scratch);
     if (owned)
         fast_conv_free(conv);
+    else if (*ret_done && ctx->in[0]->dtype == DT_FLOAT)
+        ready_keep(ctx, form, conv);
     return status;
 }
 
@@ -337,8 +339,8 @@ static Status read_conv(EvalCtx *ctx, bool transposed, FastConvSpec *ret, const 
     const Tensor *x = ctx->in[0], *weight = ctx->in[1], *bias = eval_in(ctx, 2);
     const float *data;
 
-    *ret = (FastConvSpec){.transposed = transposed, .channels_last = ctx->channels_last, .x_type = KERNEL_FLOAT,
-                          .y_type = KERNEL_FLOAT};
+    *ret = (FastConvSpec){.threads = heavy_threads(ctx), .transposed = transposed, .channels_last = ctx->channels_last,
+                          .x_type = KERNEL_FLOAT, .y_type = KERNEL_FLOAT};
     TRY(eval_require_same_dtype(ctx, 0, 1));
     TRY(eval_require_same_dtype(ctx, 0, 2));
     TRY((transposed ? transposed_window : conv_window)(ctx, x, weight, &ret->window));
@@ -370,7 +372,7 @@ static Status run_conv(EvalCtx *ctx, bool transposed, bool fast)
     job.packs = fast && all_constant(ctx) ? heavy_packs(ctx) : NULL;
     FastConv *conv = fast ? prepare(ctx, &job, &owned) : NULL;
     if (conv != NULL)
-        TRY(run_fast(ctx, conv, owned, x_data, y.data, &done));
+        TRY(run_fast(ctx, READY_ALONE, conv, owned, x_data, y.data, &done));
     if (!done)
         TRY(run_reference(ctx, &job.spec, x_data, y.data));
     return heavy_finish(ctx, &y);
@@ -405,7 +407,7 @@ Status conv_run_posts(EvalCtx *ctx, const FastPost *posts, int n_posts, int z, b
     }
     if (added != NULL && added->data != ctx->out[0].data)
         memcpy(ctx->out[0].data, added->data, added->bytes);
-    TRY(run_fast(ctx, conv, owned, x_data, ctx->out[0].data, ret_done));
+    TRY(run_fast(ctx, READY_WITH_POSTS, conv, owned, x_data, ctx->out[0].data, ret_done));
     return *ret_done ? NULL : eval_error(ctx, CODE_MEMORY, "oneDNN could not run the convolution");
 }
 
@@ -414,9 +416,17 @@ static Status eval_conv(EvalCtx *ctx)
     return run_conv(ctx, false, false);
 }
 
+static Status run_conv_fast(EvalCtx *ctx, bool transposed)
+{
+    bool done;
+
+    TRY(ready_run(ctx, READY_ALONE, DT_FLOAT, -1, &done));
+    return done ? NULL : run_conv(ctx, transposed, true);
+}
+
 static Status eval_conv_fast(EvalCtx *ctx)
 {
-    return run_conv(ctx, false, true);
+    return run_conv_fast(ctx, false);
 }
 
 static Status eval_conv_transpose(EvalCtx *ctx)
@@ -426,7 +436,7 @@ static Status eval_conv_transpose(EvalCtx *ctx)
 
 static Status eval_conv_transpose_fast(EvalCtx *ctx)
 {
-    return run_conv(ctx, true, true);
+    return run_conv_fast(ctx, true);
 }
 
 static bool accepts_float(const EvalCtx *ctx)

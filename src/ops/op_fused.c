@@ -167,6 +167,9 @@ static Status eval_fused_conv_fast(EvalCtx *ctx)
     bool done = false;
 
     TRY(eval_require_dtype(ctx, CONV_Z, DT_FLOAT));
+    TRY(ready_run(ctx, READY_WITH_POSTS, DT_FLOAT, CONV_Z, &done));
+    if (done)
+        return NULL;
     TRY(find_activation(ctx, &activation, params));
     if (eval_in(ctx, CONV_Z) != NULL)
         posts[n++] = (FastPost){.kind = POST_ADD};

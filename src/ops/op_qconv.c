@@ -71,7 +71,7 @@ static void *make_fast(const void *context)
 /* y_type 8 bits: the whole op into y; KERNEL_S32: sums with the channels last. */
 static Status run_fast(EvalCtx *ctx, const QConv *conv, KernelType y_type, void *y, bool *ret_done)
 {
-    FastJob job = {.spec = {.window = conv->window, .channels_last = ctx->channels_last, .x_type = conv->x_scale.type,
+    FastJob job = {.spec = {.window = conv->window, .threads = heavy_threads(ctx), .channels_last = ctx->channels_last, .x_type = conv->x_scale.type,
                             .y_type = y_type, .x_zero = conv->x_scale.zero, .weight = conv->weight},
                    .packs = conv->packs};
     Key key;
@@ -94,9 +94,11 @@ static Status run_fast(EvalCtx *ctx, const QConv *conv, KernelType y_type, void 
         return NULL;
     Status status = eval_scratch(ctx, fast_conv_scratch(fast), &scratch);
     if (status == NULL)
-        *ret_done = fast_conv_run(fast, heavy_threads(ctx), ctx->in[Q_X]->data, y, scratch);
+        *ret_done = fast_conv_run(fast, ctx->in[Q_X]->data, y, scratch);
     if (owned)
         fast_conv_free(fast);
+    else if (*ret_done && y_type != KERNEL_S32)
+        ready_keep(ctx, READY_ALONE, fast);
     return status;
 }
 
@@ -164,7 +166,10 @@ static Status eval_qconv(EvalCtx *ctx)
 
 static Status eval_qconv_fast(EvalCtx *ctx)
 {
-    return run_qconv(ctx, true);
+    bool done;
+
+    TRY(ready_run(ctx, READY_ALONE, ctx->in[Q_Y_ZERO]->dtype, -1, &done));
+    return done ? NULL : run_qconv(ctx, true);
 }
 
 static bool accepts_qconv(const EvalCtx *ctx)

@@ -129,7 +129,7 @@ static void check_fast(const Window *window, bool transposed, const float *x, co
 
     if (conv != NULL) {
         CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
-        CHECK(fast_conv_run(conv, 1, x, y, scratch));
+        CHECK(fast_conv_run(conv, x, y, scratch));
         for (int64_t i = 0; i < y_count(window); i++)
             CHECK_NEAR(y[i], expected[i], 2e-5);
         ++*ran;
@@ -314,7 +314,7 @@ static int check_fused(const FastConvSpec *sums, const float *multiplier, int64_
         FastConv *conv = fast_conv_new(&spec, NULL);
         if (conv != NULL) {
             CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
-            CHECK(fast_conv_run(conv, 1, last ? turned_x : x, y, scratch));
+            CHECK(fast_conv_run(conv, last ? turned_x : x, y, scratch));
             turn(w, 1, w->channels_out, window_out_count(w), false, y, turned_y);
             CHECK(memcmp(last ? turned_y : y, expected, (size_t)ny) == 0);
             ran++;
@@ -372,7 +372,7 @@ TEST(onednn_int_conv_equals_the_reference)
         void *scratch = NULL;
         if (conv != NULL) {
             CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
-            CHECK(fast_conv_run(conv, 1, x, acc, scratch));
+            CHECK(fast_conv_run(conv, x, acc, scratch));
             requantize_channels_last(NULL, acc, window.batch, m, window_out_count(&window), multiplier, multipliers,
                                      bias, y_scale, y);
             CHECK(memcmp(y, expected, (size_t)ny) == 0);
@@ -415,7 +415,7 @@ TEST(onednn_convs_of_two_sizes_share_packed_weights)
             CHECK_INT(memory_in_use() - before, 0);
         if (conv != NULL) {
             CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
-            CHECK(fast_conv_run(conv, 1, x, y, scratch));
+            CHECK(fast_conv_run(conv, x, y, scratch));
             for (int64_t i = 0; i < n; i++)
                 CHECK_NEAR(y[i], expected[i], 2e-5);
         }

@@ -3,6 +3,7 @@
  *     gather.c: files -> samples ─ readers prepare ─ recordings cut into windows ─ --samples ─ --shard ─> Dataset
  */
 #include "calib/reader.h"
+#include "calib/tape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,8 @@ Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, 
     Dataset *dataset = xcalloc(1, sizeof *dataset);
     dataset->arena = arena_new();
     dataset->options = *options;
+    dataset->preprocess = options->preprocess;
+    dataset->tapes = tapes_new();
     dataset->path = path == NULL ? NULL : arena_strdup(dataset->arena, path);
     dataset->inputs = arena_array(dataset->arena, (size_t)MAX(n_inputs, 1), sizeof dataset->inputs[0]);
     dataset->feeds = arena_array(dataset->arena, (size_t)MAX(n_inputs, 1), sizeof dataset->feeds[0]);
@@ -300,6 +303,7 @@ void dataset_free(Dataset *dataset)
         file_list_free(&dataset->lists[i]);
         audio_plan_free(dataset->feeds[i].audio);
     }
+    tapes_free(dataset->tapes);
     file_list_free(&dataset->list);
     free(dataset->samples);
     arena_free(dataset->arena);
@@ -370,7 +374,7 @@ const char *dataset_warning(const Dataset *dataset)
 
 const Preprocess *dataset_preprocess(const Dataset *dataset)
 {
-    return &dataset->options.preprocess;
+    return &dataset->preprocess;
 }
 
 static Status load_input(const Dataset *dataset, const Sample *sample, int input, Tensor *ret)

@@ -71,6 +71,8 @@ struct Dataset {
     char hash[65];
     const Reader *reader;
     const char *reader_name;
+    struct Tapes *tapes;   /* recordings that are open, and what is known of them */
+    Preprocess preprocess; /* as resolved for the input that pictures feed */
     char *description;
     char *warning;      /* NULL when none */
 };
@@ -89,6 +91,8 @@ const Reader *reader_of(const char *path);
 
 /* Sizes of the input: known ones, what the user gave, 1 for the rest. CODE_USAGE when what was given does not fit. */
 MUST_USE Status feed_shape(const Dataset *dataset, int input, int *ret_rank, int64_t dims[TENSOR_MAX_RANK]);
+/* The input with the sizes that the user gave for it, for readers that make a sample to measure. */
+MUST_USE Status feed_input(const Dataset *dataset, int input, Value *ret);
 MUST_USE Status feed_zeros(const Dataset *dataset, int input, Tensor *ret);
 /* Normal numbers for float inputs, small counts for integers, from the seed, the sample and the input alone. */
 MUST_USE Status feed_random(const Dataset *dataset, int input, int64_t number, Tensor *ret);

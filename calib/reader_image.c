@@ -11,13 +11,15 @@ static Status prepare(Dataset *dataset, int input)
     if (dataset->n_main > 1)
         return status_new(
             CODE_DATA,
-            "images feed models with one input; this one has %d ('%s', '%s' ...): give folders with input_0.pb "
-            "(or .npy), input_1.pb ... each",
-            dataset->n_inputs, dataset->inputs[0]->name, dataset->inputs[1]->name);
+            "images feed one input; this model has %d ('%s', '%s' ...): give the others data of their own with --input "
+            "NAME=DIR (a file serves every image), or --state NAME for zeros",
+            dataset->n_main, dataset->inputs[0]->name, dataset->inputs[1]->name);
     PixelPlan *pixels = arena_alloc(dataset->arena, sizeof *pixels);
-    TRY(pixels_plan(dataset->inputs[input], &dataset->options.preprocess, pixels));
+    Value value;
+    TRY(feed_input(dataset, input, &value));
+    TRY(pixels_plan(&value, &dataset->options.preprocess, pixels));
     dataset->feeds[input].pixels = pixels;
-    dataset->options.preprocess = pixels->preprocess;
+    dataset->preprocess = pixels->preprocess;
     describe_add(dataset, pixels_describe(dataset->arena, pixels));
     return NULL;
 }

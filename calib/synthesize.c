@@ -27,6 +27,18 @@ Status feed_shape(const Dataset *dataset, int input, int *ret_rank, int64_t dims
     return NULL;
 }
 
+Status feed_input(const Dataset *dataset, int input, Value *ret)
+{
+    *ret = *dataset->inputs[input];
+    if (dataset->feeds[input].shape == NULL)
+        return NULL;
+    int64_t dims[TENSOR_MAX_RANK];
+    TRY(feed_shape(dataset, input, &ret->type.shape.rank, dims));
+    for (int d = 0; d < ret->type.shape.rank; d++)
+        ret->type.shape.dims[d] = dim_known(dims[d]);
+    return NULL;
+}
+
 static Status allocate(const Dataset *dataset, int input, Tensor *ret)
 {
     int rank;

@@ -128,7 +128,7 @@ static const OptionRow rows[] = {
     {"opset", 0, OPTION_COUNT, AT(opset), COMMAND_SIMPLIFY, "N",
      "raise to opset N (13 to 24), for its fused ops: 14 HardSwish, 17 LayerNormalization, 18 Mish, 20 Gelu, 24 Swish", NULL},
     {"shape", 0, OPTION_TEXT, AT(shape), COMMAND_SIMPLIFY | DATA, "x=1x3x64x64,...",
-     "sizes of inputs with dynamic axes: for raw .bin, random data and zeros; simplify: for the proof", NULL},
+     "sizes of inputs with dynamic axes: for images, recordings, raw .bin, random data and zeros; simplify: for the proof", NULL},
     {"no-proof", 0, OPTION_FLAG, AT(no_proof), COMMAND_SIMPLIFY, NULL, "do not run the model before and after", NULL},
     {"list-passes", 0, OPTION_FLAG, AT(list_passes), PASSES | COMMAND_BENCH, NULL, "show the passes and stop", NULL},
     {"print-after", 0, OPTION_TEXT, AT(print_after), PASSES, "PASS", "print the graph after a pass (stderr)", NULL},

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <png.h>
 
@@ -254,7 +255,7 @@ TEST(several_inputs_come_from_folders)
 
     const char *pictures = fresh_folder();
     put_picture(pictures, "a.png");
-    CHECK_FAILS(dataset_open(in_folder(pictures, ""), inputs, 2, standard(), &dataset), CODE_DATA, "this one has 2");
+    CHECK_FAILS(dataset_open(in_folder(pictures, ""), inputs, 2, standard(), &dataset), CODE_DATA, "this model has 2");
     const char *loose = fresh_folder();
     put_floats(loose, "a.npy", DT_FLOAT, 1, (int64_t[]){4}, 3);
     CHECK_FAILS(dataset_open(in_folder(loose, ""), inputs, 2, standard(), &dataset), CODE_DATA,
@@ -278,4 +279,50 @@ TEST(data_list_reads_a_text_file_of_paths)
     CHECK_TEXT(list.paths[2], "/abs/c.npy");
     CHECK_TEXT(path_base(list.paths[3]), "only.jpg");
     file_list_free(&list);
+    /* A folder stands for its files; what would never end is refused. */
+    char folder[256], pipe[256];
+    snprintf(folder, sizeof folder, "%s/listed", test_folder());
+    CHECK(mkdir(folder, 0700) == 0);
+    snprintf(folder, sizeof folder, "%s/listed/x.npy", test_folder());
+    snprintf(pipe, sizeof pipe, "%s/pipe", test_folder());
+    write_file(folder, "", 0);
+    write_file(path, "listed\n", 7);
+    CHECK_OK(data_list(path, &list));
+    CHECK_INT(list.n, 1);
+    CHECK_TEXT(list.paths[0], folder);
+    file_list_free(&list);
+    CHECK(mkfifo(pipe, 0600) == 0);
+    write_file(path, "listed\npipe\n", 12);
+    CHECK_FAILS(data_list(path, &list), CODE_DATA, "neither a file nor a folder");
+}
+
+/* Two picture inputs, each of its own size, one of them only known from --shape. */
+TEST(pictures_feed_two_inputs)
+{
+    const char *folder = fresh_folder();
+    put_picture(folder, "left/a.png");
+    put_picture(folder, "right/a.png");
+    char left[512], right[512];
+    snprintf(left, sizeof left, "%s", in_folder(folder, "left"));
+    snprintf(right, sizeof right, "%s", in_folder(folder, "right"));
+    Value first = input_of("l", DT_FLOAT, 4, picture_dims), second = input_of("r", DT_FLOAT, 4, (int64_t[]){1, 3, -1, -1});
+    const InputSource sources[] = {{"l", left}, {"r", right}};
+    const InputShape shape = {"r", 4, {1, 3, 20, 10}};
+    DatasetOptions options = *standard();
+    options.sources = sources;
+    options.n_sources = 2;
+    options.shapes = &shape;
+    options.n_shapes = 1;
+    Dataset *dataset;
+    Tensor tensors[2];
+    if (!CHECK_OK(dataset_open(NULL, (const Value *[]){&first, &second}, 2, &options, &dataset)))
+        return;
+    if (CHECK_OK(dataset_load(dataset, 0, tensors))) {
+        CHECK_INT(tensors[0].count, 3 * 8 * 12);
+        CHECK_INT(tensors[1].dims[2], 20);
+        CHECK_INT(tensors[1].dims[3], 10);
+        tensor_release(&tensors[0]);
+        tensor_release(&tensors[1]);
+    }
+    dataset_free(dataset);
 }

@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define HEADER 64
+#define HUGE_FROM ((size_t)4 << 20) /* bytes of a piece whose memory is asked for in huge pages, of 2 MiB each */
 /* No single tensor is larger on any machine this runs on; keeps absurd sizes from allocators that abort on them. */
 #define PIECE_MAX ((size_t)1 << (sizeof(size_t) > 4 ? 40 : 30))
 
@@ -78,6 +80,20 @@ uint64_t memory_refusals(void)
     return refusals;
 }
 
+/* Hundreds of times fewer page faults and translations; systems that do not have them refuse, and nothing changes. */
+static void ask_for_huge_pages(void *piece, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    static const uintptr_t page = (uintptr_t)2 << 20;
+    uintptr_t begin = ((uintptr_t)piece + page - 1) / page * page, end = ((uintptr_t)piece + bytes) / page * page;
+    if (bytes >= HUGE_FROM && end > begin)
+        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)piece;
+    (void)bytes;
+#endif
+}
+
 Status memory_alloc(size_t bytes, void **ret)
 {
     refusals++; /* until it is granted */
@@ -95,6 +111,7 @@ Status memory_alloc(size_t bytes, void **ret)
                           mebibytes(memory_in_use()));
     }
     refusals--;
+    ask_for_huge_pages(piece, HEADER + bytes);
     memcpy(piece, &bytes, sizeof bytes);
     poison_bytes(piece, HEADER);
     *ret = (char *)piece + HEADER;

@@ -96,6 +96,16 @@ typedef void (*BroadcastVisit)(const void *context, int64_t n, const void *const
 void broadcast_visit(Team *team, const Broadcast *plan, const Tensor *const *in, void *out, size_t out_bytes,
                      BroadcastVisit visit, const void *context);
 
+/* What one input gives to each row of a Concat: its rows of `bytes`, one after the other; with a table, each byte replaced by that
+ * of the table. */
+typedef struct ConcatPart {
+    const void *data;
+    size_t bytes;
+    const uint8_t *table; /* [256], or NULL */
+} ConcatPart;
+/* out: `rows` rows, each of one row of every part in turn. */
+void concat_rows(Team *team, int64_t rows, const ConcatPart *parts, int n, void *out);
+
 /* Advances `index` over dims (row-major); false when it wraps. */
 bool odometer_next(int rank, const int64_t *dims, int64_t *index);
 

@@ -54,8 +54,8 @@ static Status infer_concat(Node *node)
 static Status eval_concat(EvalCtx *ctx)
 {
     const Tensor *first = ctx->in[0];
-    int64_t dims[TENSOR_MAX_RANK], outer, begin = 0;
-    size_t bytes, inner, row;
+    int64_t dims[TENSOR_MAX_RANK];
+    size_t bytes;
     int axis;
 
     TRY(eval_element_bytes(ctx, 0, &bytes));
@@ -77,16 +77,11 @@ static Status eval_concat(EvalCtx *ctx)
     TRY(eval_output(ctx, 0, first->dtype, first->rank, dims));
     if (ctx->out[0].bytes == 0)
         return NULL;
-    outer = count_of(dims, 0, axis);
-    inner = (size_t)count_of(dims, axis + 1, first->rank) * bytes;
-    row = (size_t)dims[axis] * inner;
-    for (int i = 0; i < ctx->n_in; i++) {
-        size_t part = (size_t)ctx->in[i]->dims[axis] * inner;
-        char *to = (char *)ctx->out[0].data + (size_t)begin * inner;
-        for (int64_t o = 0; o < outer && part > 0; o++)
-            memcpy(to + (size_t)o * row, (const char *)ctx->in[i]->data + (size_t)o * part, part);
-        begin += ctx->in[i]->dims[axis];
-    }
+    size_t inner = (size_t)count_of(dims, axis + 1, first->rank) * bytes;
+    ConcatPart *parts = arena_array(ctx->scratch, (size_t)ctx->n_in, sizeof *parts);
+    for (int i = 0; i < ctx->n_in; i++)
+        parts[i] = (ConcatPart){.data = ctx->in[i]->data, .bytes = (size_t)ctx->in[i]->dims[axis] * inner};
+    concat_rows(ctx->team, count_of(dims, 0, axis), parts, ctx->n_in, ctx->out[0].data);
     return NULL;
 }
 

@@ -202,35 +202,81 @@ static Status concat_dims(EvalCtx *ctx, int *ret_axis, int64_t dims[TENSOR_MAX_R
     return NULL;
 }
 
+/* From the scale of each input to that of the output, 256 bytes for each; same: nothing to do. */
+typedef struct ConcatTables {
+    int n;
+    bool *same;
+    uint8_t (*tables)[256];
+} ConcatTables;
+
+static void concat_tables_free(void *tables)
+{
+    ConcatTables *mine = tables;
+
+    free(mine->same);
+    free(mine->tables);
+    free(mine);
+}
+
+static Status read_concat_tables(const EvalCtx *ctx, Scale8 to, ConcatTables *ret)
+{
+    for (int k = 0; k < ret->n; k++) {
+        int i = CONCAT_FIRST + k * CONCAT_STEP;
+        Scale8 from;
+        TRY(read_scale8(ctx, i + 1, i + 2, ctx->in[i]->dtype, &from));
+        ret->same[k] = from.scale == to.scale && from.zero == to.zero;
+        table_build(from, to, identity, 0.0F, ret->tables[k]);
+    }
+    return NULL;
+}
+
+/* Kept where the scales are constants of the model; else they live as long as the scratch. */
+static Status concat_tables(EvalCtx *ctx, const ConcatTables **ret)
+{
+    static const char key[] = "tables";
+    bool constant = eval_is_constant(ctx, 0) && (eval_in(ctx, 1) == NULL || eval_is_constant(ctx, 1));
+    Scale8 to;
+
+    for (int i = CONCAT_FIRST; i < ctx->n_in; i += CONCAT_STEP)
+        constant = constant && eval_is_constant(ctx, i + 1) && (eval_in(ctx, i + 2) == NULL || eval_is_constant(ctx, i + 2));
+    *ret = constant ? eval_cache_get(ctx, key, sizeof key) : NULL;
+    if (*ret != NULL)
+        return NULL;
+    TRY(read_scale8(ctx, 0, 1, ctx->in[CONCAT_FIRST]->dtype, &to));
+    ConcatTables *tables = xcalloc(1, sizeof *tables);
+    tables->n = (ctx->n_in - CONCAT_FIRST) / CONCAT_STEP;
+    tables->same = xcalloc((size_t)tables->n, sizeof tables->same[0]);
+    tables->tables = xcalloc((size_t)tables->n, sizeof tables->tables[0]);
+    Status status = read_concat_tables(ctx, to, tables);
+    if (status != NULL) {
+        concat_tables_free(tables);
+        return status;
+    }
+    if (constant)
+        tables = eval_cache_put(ctx, key, sizeof key, tables, concat_tables_free);
+    else
+        arena_on_free(ctx->scratch, concat_tables_free, tables);
+    *ret = tables;
+    return NULL;
+}
+
 static Status eval_concat(EvalCtx *ctx)
 {
-    int64_t dims[TENSOR_MAX_RANK], offset = 0;
-    Scale8 to;
+    int64_t dims[TENSOR_MAX_RANK];
+    const ConcatTables *tables;
     int axis;
 
     TRY(concat_dims(ctx, &axis, dims));
     const Tensor *first = ctx->in[CONCAT_FIRST];
-    TRY(read_scale8(ctx, 0, 1, first->dtype, &to));
+    TRY(concat_tables(ctx, &tables));
     TRY(eval_output(ctx, 0, first->dtype, first->rank, dims));
-    int64_t outer = count_of(dims, 0, axis), inner = count_of(dims, axis + 1, first->rank), pitch = dims[axis] * inner;
-    uint8_t *y = ctx->out[0].data;
-    for (int i = CONCAT_FIRST; i < ctx->n_in; i += CONCAT_STEP) {
-        const Tensor *x = ctx->in[i];
-        int64_t n = x->dims[axis] * inner;
-        uint8_t table[256];
-        Scale8 from;
-        TRY(read_scale8(ctx, i + 1, i + 2, x->dtype, &from));
-        bool same = from.scale == to.scale && from.zero == to.zero;
-        table_build(from, to, identity, 0.0F, table);
-        for (int64_t o = 0; o < outer && n > 0; o++) {
-            const uint8_t *source = (const uint8_t *)x->data + o * n;
-            if (same)
-                memcpy(y + o * pitch + offset, source, (size_t)n);
-            else
-                table_apply(NULL, table, source, n, y + o * pitch + offset);
-        }
-        offset += n;
+    int64_t inner = count_of(dims, axis + 1, first->rank);
+    ConcatPart *parts = arena_array(ctx->scratch, (size_t)tables->n, sizeof *parts);
+    for (int k = 0; k < tables->n; k++) {
+        const Tensor *x = ctx->in[CONCAT_FIRST + k * CONCAT_STEP];
+        parts[k] = (ConcatPart){x->data, (size_t)(x->dims[axis] * inner), tables->same[k] ? NULL : tables->tables[k]};
     }
+    concat_rows(ctx->team, count_of(dims, 0, axis), parts, tables->n, ctx->out[0].data);
     return NULL;
 }
 

@@ -36,6 +36,7 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_dropout = {
     .name = "eliminate_dropout",
     .stage = PASS_SIMPLIFY,
+    .ops = "Dropout",
     .summary = "Dropout outside training goes",
     .run = run,
 };

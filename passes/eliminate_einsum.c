@@ -449,6 +449,7 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_einsum = {
     .name = "eliminate_einsum",
     .stage = PASS_SIMPLIFY,
+    .ops = "Einsum",
     .summary = "Einsum becomes MatMul, Mul, ReduceSum and the Transposes they need",
     .run = run,
 };

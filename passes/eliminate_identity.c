@@ -28,6 +28,7 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_identity = {
     .name = "eliminate_identity",
     .stage = PASS_SIMPLIFY,
+    .ops = "Identity",
     .summary = "Identity nodes go",
     .run = run,
 };

@@ -44,6 +44,7 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_if = {
     .name = "eliminate_if",
     .stage = PASS_SIMPLIFY,
+    .ops = "If",
     .summary = "an If with a constant condition gives way to the branch that is taken",
     .run = run,
 };

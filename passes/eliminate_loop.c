@@ -152,6 +152,7 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_loop = {
     .name = "eliminate_loop",
     .stage = PASS_SIMPLIFY,
+    .ops = "Loop",
     .summary = "a Loop that runs a known, small number of times gives way to copies of its body",
     .run = run,
 };

@@ -244,6 +244,8 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_noop = {
     .name = "eliminate_noop",
     .stage = PASS_SIMPLIFY,
+    .ops = "Add Cast Clip Concat Div Expand Flatten Max MaxPool Mean Min Mul Pad Pow Reshape Resize Slice Split "
+           "Squeeze Sub Sum Tile Transpose Unsqueeze",
     .summary = "nodes that give back their input go: Reshape to the same shape, Add 0, Mul 1 and their kin",
     .run = run,
 };

@@ -72,6 +72,7 @@ static Status run(PassContext *context)
 const Pass pass_fold_batchnorm_into_conv = {
     .name = "fold_batchnorm_into_conv",
     .stage = PASS_SIMPLIFY,
+    .ops = "BatchNormalization",
     .summary = "BatchNormalization behind Conv, ConvTranspose or Gemm becomes part of its weights",
     .run = run,
 };

@@ -97,6 +97,7 @@ static Status run(PassContext *context)
 const Pass pass_fold_pad_into_conv = {
     .name = "fold_pad_into_conv",
     .stage = PASS_SIMPLIFY,
+    .ops = "AveragePool Conv",
     .summary = "zero padding before Conv or AveragePool becomes its own",
     .run = run,
 };

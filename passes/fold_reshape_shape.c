@@ -63,6 +63,7 @@ static Status run(PassContext *context)
 const Pass pass_fold_reshape_shape = {
     .name = "fold_reshape_shape",
     .stage = PASS_SIMPLIFY,
+    .ops = "Reshape",
     .summary = "computed targets of Reshape become constants with 0 and -1",
     .run = run,
 };

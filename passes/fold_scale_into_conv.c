@@ -118,6 +118,7 @@ static Status run(PassContext *context)
 const Pass pass_fold_scale_into_conv = {
     .name = "fold_scale_into_conv",
     .stage = PASS_SIMPLIFY,
+    .ops = "Neg Mul Add Sub Div",
     .summary = "Mul, Add, Sub, Div by constants, and Neg, behind Conv, ConvTranspose, Gemm or MatMul become part of its weights",
     .run = run,
 };

@@ -198,6 +198,7 @@ static Status run(PassContext *context)
 const Pass pass_fold_scale_into_next = {
     .name = "fold_scale_into_next",
     .stage = PASS_SIMPLIFY,
+    .ops = "Mul Div Add Sub",
     .summary = "a factor in front of Conv, ConvTranspose, Gemm or MatMul becomes part of its weights",
     .run = run,
 };

@@ -469,36 +469,29 @@ static Status rewrite(Sweep *sweep, Node *node, const Elements *e)
     return pass_replace_node(node, value);
 }
 
-static Status visit_graph(Sweep *sweep, Graph *graph)
+static Status visit(PassContext *context, Node *node)
 {
-    for (Node *node = graph->first, *next; node != NULL; node = next) {
-        Elements elements;
-        next = node->next;
-        for (int i = 0; i < node->n_attrs; i++) {
-            Graph *const *inner;
-            int64_t n = attr_graphs(&node->attrs[i], &inner);
-            for (int64_t j = 0; j < n; j++)
-                TRY(visit_graph(sweep, inner[j]));
-        }
-        if (!node_elements(sweep, node, &elements))
-            continue;
-        if (node->out[0]->id < sweep->n_known)
-            sweep->known[node->out[0]->id] = arena_copy(sweep->context->scratch, &elements, sizeof(elements));
-        TRY(rewrite(sweep, node, &elements));
-    }
-    return NULL;
+    Sweep *sweep = context->own;
+    Elements elements;
+    if (!node_elements(sweep, node, &elements))
+        return NULL;
+    if (node->out[0]->id < sweep->n_known)
+        sweep->known[node->out[0]->id] = arena_copy(context->scratch, &elements, sizeof(elements));
+    return rewrite(sweep, node, &elements);
 }
 
 static Status run(PassContext *context)
 {
     Sweep sweep = {context, NULL, context->model->n_ids};
     sweep.known = arena_array(context->scratch, sweep.n_known, sizeof(sweep.known[0]));
-    return visit_graph(&sweep, context->model->graph);
+    context->own = &sweep;
+    return pass_each_node(context, visit);
 }
 
 const Pass pass_fold_shape_arithmetic = {
     .name = "fold_shape_arithmetic",
     .stage = PASS_SIMPLIFY,
+    .ops = "Shape Gather Slice Concat Unsqueeze Squeeze Reshape Identity Equal Where",
     .summary = "values put together from sizes and numbers are made in the fewest nodes",
     .run = run,
 };

@@ -367,6 +367,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_activations = {
     .name = "fuse_activations",
     .stage = PASS_SIMPLIFY,
+    .ops = "Add Sub PRelu Max Sqrt Log Div Reciprocal Mul Pow",
     .summary = "Sigmoid, Softplus, Softsign, Abs, Elu, Celu, LeakyRelu, PRelu written out become the op",
     .run = run,
 };

@@ -250,6 +250,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_affine_chain = {
     .name = "fuse_affine_chain",
     .stage = PASS_SIMPLIFY,
+    .ops = "Neg Div Mul Add Sub",
     .summary = "chains of Add, Sub, Mul, Div, Neg with constants become one Mul and one Add at most",
     .run = run,
 };

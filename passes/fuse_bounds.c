@@ -99,6 +99,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_bounds = {
     .name = "fuse_bounds",
     .stage = PASS_SIMPLIFY,
+    .ops = "Relu Clip Max Min",
     .summary = "Relu, Clip, and Max and Min with a number in a row become one; Max(x, 0) becomes Relu",
     .run = run,
 };

@@ -80,6 +80,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_casts = {
     .name = "fuse_casts",
     .stage = PASS_SIMPLIFY,
+    .ops = "Cast",
     .summary = "of two Casts in a row only the last stays where the first loses nothing",
     .run = run,
 };

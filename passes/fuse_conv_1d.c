@@ -100,6 +100,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_conv_1d = {
     .name = "fuse_conv_1d",
     .stage = PASS_SIMPLIFY,
+    .ops = "Squeeze Unsqueeze Reshape",
     .summary = "a convolution over one axis written with two, between Unsqueeze and Squeeze, becomes one over one",
     .run = run,
 };

@@ -131,6 +131,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_gelu = {
     .name = "fuse_gelu",
     .stage = PASS_SIMPLIFY,
+    .ops = "Mul Div",
     .summary = "GELU and Mish written out become the op (opset 20, 18)",
     .run = run,
 };

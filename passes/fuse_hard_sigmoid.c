@@ -161,6 +161,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_hard_sigmoid = {
     .name = "fuse_hard_sigmoid",
     .stage = PASS_SIMPLIFY,
+    .ops = "Clip Mul Div",
     .summary = "HardSigmoid written out becomes the op; x * HardSigmoid(x) becomes HardSwish (opset 14)",
     .run = run,
 };

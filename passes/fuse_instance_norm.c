@@ -112,6 +112,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_instance_norm = {
     .name = "fuse_instance_norm",
     .stage = PASS_SIMPLIFY,
+    .ops = "InstanceNormalization Div Mul Add",
     .summary = "a normalization of each channel written out becomes InstanceNormalization, of groups GroupNormalization (21)",
     .run = run,
 };

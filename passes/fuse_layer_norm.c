@@ -99,6 +99,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_layer_norm = {
     .name = "fuse_layer_norm",
     .stage = PASS_SIMPLIFY,
+    .ops = "Div Mul Add",
     .summary = "a normalization over the last axes written out becomes LayerNormalization (opset 17)",
     .run = run,
 };

@@ -69,6 +69,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_matmul_add = {
     .name = "fuse_matmul_add",
     .stage = PASS_SIMPLIFY,
+    .ops = "Add",
     .summary = "MatMul with a constant matrix and a bias behind it becomes Gemm",
     .run = run,
 };

@@ -155,6 +155,8 @@ static Status run(PassContext *context)
 const Pass pass_fuse_reductions = {
     .name = "fuse_reductions",
     .stage = PASS_SIMPLIFY,
+    .ops = "Sqrt Log Squeeze Unsqueeze ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean "
+           "ReduceMin ReduceProd ReduceSum ReduceSumSquare",
     .summary = "reductions in a row become one, ReduceSum of Abs, squares or Exp the reduction that says it",
     .run = run,
 };

@@ -82,6 +82,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_rms_norm = {
     .name = "fuse_rms_norm",
     .stage = PASS_SIMPLIFY,
+    .ops = "Div Mul",
     .summary = "a division by the root of the mean of squares becomes RMSNormalization (opset 23)",
     .run = run,
 };

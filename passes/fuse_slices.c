@@ -104,42 +104,29 @@ static Status make_split(PassContext *context, Node *first, Value *value, int ax
     return ops_infer_node(split);
 }
 
-static Status visit_graph(PassContext *context, Graph *graph, unsigned char *seen)
+static Status visit(PassContext *context, Node *node)
 {
     Piece pieces[MAX_PIECES], piece;
+    unsigned char *seen = context->own;
     int axis;
-    for (Node *node = graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (node->graph == NULL)
-            continue; /* a later piece, gone with its first */
-        for (int i = 0; i < node->n_attrs; i++) {
-            Graph *const *inner;
-            int64_t n = attr_graphs(&node->attrs[i], &inner);
-            for (int64_t j = 0; j < n; j++)
-                TRY(visit_graph(context, inner[j], seen));
-        }
-        if (!read_slice(node, &axis, &piece) || (seen[node->in[0]->id] >> (axis & 7) & 1) != 0)
-            continue;
-        Value *value = node->in[0];
-        seen[value->id] |= (unsigned char)(1u << (axis & 7));
-        int n = collect_pieces(value, axis, graph, pieces);
-        if (n > 0) {
-            TRY(make_split(context, node, value, axis, pieces, n));
-            next = node->next;
-        }
-    }
-    return NULL;
+    if (!read_slice(node, &axis, &piece) || (seen[node->in[0]->id] >> (axis & 7) & 1) != 0)
+        return NULL;
+    Value *value = node->in[0];
+    seen[value->id] |= (unsigned char)(1u << (axis & 7));
+    int n = collect_pieces(value, axis, node->graph, pieces);
+    return n > 0 ? make_split(context, node, value, axis, pieces, n) : NULL; /* later pieces go with their first */
 }
 
 static Status run(PassContext *context)
 {
-    unsigned char *seen = arena_alloc(context->scratch, context->model->n_ids); /* axes of a value, a bit each */
-    return visit_graph(context, context->model->graph, seen);
+    context->own = arena_alloc(context->scratch, context->model->n_ids); /* axes of a value, a bit each */
+    return pass_each_node(context, visit);
 }
 
 const Pass pass_fuse_slices = {
     .name = "fuse_slices",
     .stage = PASS_SIMPLIFY,
+    .ops = "Slice",
     .summary = "Slices that cut a value into all of its pieces become one Split",
     .run = run,
 };

@@ -64,6 +64,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_small_forms = {
     .name = "fuse_small_forms",
     .stage = PASS_SIMPLIFY,
+    .ops = "ReduceMean Add",
     .summary = "a mean over space becomes GlobalAveragePool, the sum with an expanded 0 Expand",
     .run = run,
 };

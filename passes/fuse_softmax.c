@@ -107,6 +107,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_softmax = {
     .name = "fuse_softmax",
     .stage = PASS_SIMPLIFY,
+    .ops = "Log Sub Div Mul",
     .summary = "Softmax and LogSoftmax written out become the op",
     .run = run,
 };

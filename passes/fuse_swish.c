@@ -34,6 +34,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_swish = {
     .name = "fuse_swish",
     .stage = PASS_SIMPLIFY,
+    .ops = "Mul",
     .summary = "x * Sigmoid(a x) becomes Swish (opset 24)",
     .run = run,
 };

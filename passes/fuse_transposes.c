@@ -62,6 +62,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_transposes = {
     .name = "fuse_transposes",
     .stage = PASS_SIMPLIFY,
+    .ops = "Transpose",
     .summary = "two Transposes in a row become one",
     .run = run,
 };

@@ -134,6 +134,7 @@ static Status run(PassContext *context)
 const Pass pass_fuse_where = {
     .name = "fuse_where",
     .stage = PASS_SIMPLIFY,
+    .ops = "Where",
     .summary = "a Where by the sign of x that spells LeakyRelu, PRelu, Elu, Celu or Selu becomes the op",
     .run = run,
 };

@@ -1,5 +1,5 @@
 /* helpers.c - what several passes need: replacing and removing nodes with respect for names, uses and inner graphs. */
-#include "passes/pass.h"
+#include "passes/roster.h"
 
 #include "src/ops/ops.h"
 
@@ -184,7 +184,7 @@ Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const 
 
 /* Asks the op's table before the node's own attributes, which are mostly not in the cache: every pass asks this of every
  * node. */
-static bool may_have_graph(const Node *node)
+bool pass_may_have_graph(const Node *node)
 {
     if (node->n_attrs == 0 || node->def == NULL)
         return node->n_attrs > 0;
@@ -194,25 +194,57 @@ static bool may_have_graph(const Node *node)
     return false;
 }
 
-static Status visit_graph(PassContext *context, Graph *graph, Status (*visit)(PassContext *context, Node *node))
+static Status visit_graph(PassContext *context, Graph *graph, PassVisit visit)
 {
     for (Node *node = graph->first, *next; node != NULL; node = next) {
         next = node->next;
-        for (int i = 0; i < node->n_attrs && may_have_graph(node); i++) {
+        for (int i = 0; i < node->n_attrs && pass_may_have_graph(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t j = 0; j < n; j++)
                 TRY(visit_graph(context, inner[j], visit));
         }
+        if (node->graph == NULL) /* gone in this very sweep */
+            continue;
         context->model->steps++;
         TRY(visit(context, node));
     }
     return NULL;
 }
 
-Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node))
+#ifdef QUANTIZE_DEBUG
+/* Does the pass rewrite nodes that its list of ops does not name? */
+static Status check_unlisted(PassContext *context, Graph *graph, PassVisit visit)
 {
-    return visit_graph(context, context->model->graph, visit);
+    for (Node *node = graph->first, *next; node != NULL; node = next) {
+        int64_t before = *context->changes;
+        const char *op_type = node->op_type;
+        next = node->next;
+        for (int i = 0; i < node->n_attrs; i++) {
+            Graph *const *inner;
+            int64_t n = attr_graphs(&node->attrs[i], &inner);
+            for (int64_t j = 0; j < n; j++)
+                TRY(check_unlisted(context, inner[j], visit));
+        }
+        if (node->graph == NULL || roster_holds(context->wanted, node))
+            continue;
+        TRY(visit(context, node));
+        if (*context->changes != before)
+            return status_new(CODE_MODEL, "rewrites %s, which its list of ops lacks", op_type);
+    }
+    return NULL;
+}
+#endif
+
+Status pass_each_node(PassContext *context, PassVisit visit)
+{
+    if (context->wanted == NULL)
+        return visit_graph(context, context->model->graph, visit);
+    TRY(roster_each(context->roster, context->wanted, context, visit));
+#ifdef QUANTIZE_DEBUG
+    TRY(check_unlisted(context, context->model->graph, visit));
+#endif
+    return NULL;
 }
 
 void pass_replace_constant(Node *node, int i, Tensor *tensor)

@@ -3,9 +3,10 @@
  *     RAISE, QUANTIZE   every pass once
  *     SIMPLIFY          rounds over the table until one changes nothing, at most MAX_ROUNDS
  *
- * A round is linear in the graph: each pass is one sweep, and types are inferred again once a round.
+ * A round is linear in the graph: each pass is one sweep over the nodes of its ops (roster.c), and types are inferred again once a
+ * round. A pass that found nothing to do is not asked again before the graph or a type has changed.
  */
-#include "passes/pass.h"
+#include "passes/roster.h"
 
 #include "src/ops/ops.h"
 
@@ -80,9 +81,18 @@ static Status run_pass(const Pass *pass, PassContext *context, const PassOptions
     int64_t changes = 0;
     int before = model_count_nodes(model);
     ArenaMark mark = arena_mark(context->scratch);
+    OpSet wanted;
     context->changes = &changes;
+    context->wanted = NULL;
+    if (pass->ops != NULL && context->roster != NULL) {
+        wanted = roster_wanted(pass->ops);
+        context->wanted = &wanted;
+    }
     Status status = pass->run(context);
     context->changes = NULL;
+    context->wanted = NULL;
+    if (changes > 0 && context->roster != NULL)
+        roster_forget(context->roster);
     arena_rewind(context->scratch, mark);
     TRY(status_prefix(status, "%s", pass->name));
 #ifdef QUANTIZE_DEBUG
@@ -101,17 +111,31 @@ static Status run_pass(const Pass *pass, PassContext *context, const PassOptions
     return interrupt_check();
 }
 
+/* What there was to see when a pass last found nothing. */
+typedef struct Seen {
+    uint64_t now;                    /* grows with every change of the graph or of a type */
+    uint64_t clean[COUNT_OF(passes)];
+} Seen;
+
 static Status run_round(PassStage stage, PassContext *context, const PassOptions *options, bool again,
-                        PassRecord *records, bool *ret_changed)
+                        PassRecord *records, Seen *seen, bool *ret_changed)
 {
-    bool changed = false;
+    uint64_t learned = context->model->learned;
+    TRY(ops_infer(context->model));
+    seen->now += context->model->learned != learned;
     for (size_t i = 0; i < COUNT_OF(passes); i++) {
-        if (passes[i]->stage != stage || is_disabled(options, passes[i]))
+        bool changed = false;
+        if (passes[i]->stage != stage || is_disabled(options, passes[i]) || seen->clean[i] == seen->now)
             continue;
         records[i].pass = passes[i];
+        learned = context->model->learned;
         TRY(run_pass(passes[i], context, options, again, &records[i], &changed));
+        if (changed || context->model->learned != learned)
+            ++seen->now;
+        else
+            seen->clean[i] = seen->now;
+        *ret_changed = *ret_changed || changed;
     }
-    *ret_changed = changed;
     return NULL;
 }
 
@@ -139,9 +163,10 @@ static Status run_stage(PassStage stage, PassContext *context, const PassOptions
 {
     int rounds = stage == PASS_SIMPLIFY ? MAX_ROUNDS : 1;
     bool changed = true;
+    Seen seen = {.now = 1};
     for (int round = 0; round < rounds && changed; round++) {
-        TRY(ops_infer(context->model));
-        TRY(run_round(stage, context, options, round > 0, records, &changed));
+        changed = false;
+        TRY(run_round(stage, context, options, round > 0, records, &seen, &changed));
     }
     if (changed)
         TRY(ops_infer(context->model));
@@ -159,7 +184,10 @@ Status passes_run(Model *model, PassStage stage, const PassOptions *options, con
                            .channels = options == NULL ? NULL : options->channels,
                            .strength = options == NULL ? 0.5 : options->strength,
                            .fold_limit = options == NULL ? 0 : options->fold_limit};
+    if (stage == PASS_SIMPLIFY && op_count() < (size_t)OP_SET_WORDS * 64)
+        context.roster = roster_new();
     Status status = run_stage(stage, &context, options, records);
+    roster_free(context.roster);
     arena_free(context.scratch);
     return status;
 }

@@ -17,6 +17,9 @@ typedef enum PassStage {
     PASS_QUANTIZE  /* once, in order */
 } PassStage;
 
+struct Roster;
+struct OpSet;
+
 typedef struct PassContext {
     Model *model;
     Arena *scratch;              /* rewound after each pass */
@@ -30,12 +33,19 @@ typedef struct PassContext {
     const RangeTable *ranges;
     const Target *target;
     struct QuantPlan *plan;      /* decisions, passes/quantize.h */
+    struct Roster *roster;       /* of PASS_SIMPLIFY: the manager's, for pass_each_node */
+    const struct OpSet *wanted;  /* what the running pass looks at, NULL: every node */
+    void *own;                   /* the pass's: for its visitor */
 } PassContext;
+
+typedef Status (*PassVisit)(PassContext *context, Node *node);
 
 typedef struct Pass {
     const char *name;            /* the file's name without .c */
     PassStage stage;
     bool on_request;             /* runs only when its name is in PassOptions.enabled */
+    const char *ops;             /* the ops, a blank between, of the nodes that may start a rewrite; NULL: all. Debug builds
+                                    visit the others too and fail where one does */
     const char *summary;         /* one line for --list-passes */
     Status (*run)(PassContext *context);
 } Pass;
@@ -98,14 +108,15 @@ Node *pass_add_node(Graph *graph, Node *before, const char *op_type, const char 
 /* The same op, attributes and types with other inputs (from->n_in) and fresh outputs, before `before` in `graph`. The node
  * must hold no inner graph. */
 Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const *in);
-/* Visits every node, inner graphs too (inner nodes before the node that holds them), in topological order. The visitor may
- * remove the node it is given and nodes before it, and add nodes before it. */
-MUST_USE Status pass_each_node(PassContext *context, Status (*visit)(PassContext *context, Node *node));
+/* Visits every node of the ops that the pass names, inner graphs too (inner nodes before the node that holds them), in
+ * topological order. The visitor may remove nodes and add nodes before the one it is given. */
+MUST_USE Status pass_each_node(PassContext *context, PassVisit visit);
 /* The axes of a reduction, from its attribute or constant input, in 0..rank-1; false when they are not known. */
 bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK]);
 /* fuse_transposes.c: a Transpose behind a Transpose takes over its permutation and reads past it. */
 bool pass_join_transposes(Node *node);
 bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
+bool pass_may_have_graph(const Node *node); /* the same asked of the op's definition, which is in the cache; never wrongly false */
 
 /* Input i becomes the initializer `tensor` (in the model's arena): in place when nobody else reads the one that stands there,
  * else under a fresh name. */

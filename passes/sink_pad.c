@@ -87,6 +87,7 @@ static Status run(PassContext *context)
 const Pass pass_sink_pad = {
     .name = "sink_pad",
     .stage = PASS_SIMPLIFY,
+    .ops = "Reshape Squeeze Unsqueeze Flatten",
     .summary = "a Pad between two changes of shape by sizes of 1 moves behind the second",
     .run = run,
 };

@@ -270,6 +270,9 @@ static Status run(PassContext *context)
 const Pass pass_sink_transposes = {
     .name = "sink_transposes",
     .stage = PASS_SIMPLIFY,
+    .ops = "Transpose Reshape Concat Abs Cast Ceil Clip Elu Erf Exp Floor Gelu HardSigmoid HardSwish LeakyRelu "
+           "Log Mish Neg Not Reciprocal Relu Round Selu Sigmoid Sign Softplus Sqrt Tanh Add Div Max Min Mul Pow "
+           "Sub",
     .summary = "Transposes move past elementwise ops, Concat and sizes of 1 until they meet and cancel",
     .run = run,
 };

@@ -88,6 +88,7 @@ const Pass pass_split_conv_transpose = {
     .name = "split_conv_transpose",
     .stage = PASS_SIMPLIFY,
     .on_request = true,
+    .ops = "ConvTranspose",
     .summary = "ConvTranspose with a stride of its kernel becomes Conv 1x1 and DepthToSpace",
     .run = run,
 };

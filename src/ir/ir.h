@@ -312,6 +312,7 @@ struct Model {
     Map *names;            /* name in use -> Value* (NULL: reserved); of sibling graphs' equal names the first one */
     uint32_t next_fresh;
     uint64_t steps;        /* uses linked and unlinked, nodes inferred and visited by passes: tests count what is linear */
+    uint64_t learned;      /* types and contents that inference found other than they were */
     const void *origin;    /* ModelProto (onnx only), or NULL */
 };
 

@@ -197,6 +197,7 @@ void infer_set_content(Node *node, int i, const Dim *dims, int n)
         value->room_content = n;
     }
     value->content = value->content_room;
+    node->graph->model->learned += memcmp(value->content, dims, (size_t)n * sizeof(Dim)) != 0;
     memcpy(value->content, dims, (size_t)n * sizeof(Dim));
     value->n_content = n;
 }
@@ -279,21 +280,33 @@ Status infer_broadcast(Node *node)
     return NULL;
 }
 
+static bool type_is_same(const Type *a, const Type *b)
+{
+    if (a->kind != b->kind || a->dtype != b->dtype || a->element != b->element || a->shape.rank != b->shape.rank)
+        return false;
+    for (int i = 0; i < a->shape.rank; i++)
+        if (a->shape.dims[i].size != b->shape.dims[i].size || a->shape.dims[i].name != b->shape.dims[i].name)
+            return false;
+    return true;
+}
+
 Status ops_infer_node(Node *node)
 {
     Type few[2], *declared = few;
+    int few_contents[2], *contents = few_contents; /* elements that were known; whether they changed infer_set_content() tells */
     Status status;
 
     if (node->def == NULL || node->def->infer == NULL)
         return NULL;
     node->graph->model->steps++;
     if ((size_t)node->n_out > COUNT_OF(few))
-        declared = xcalloc((size_t)node->n_out, sizeof *declared);
+        declared = xcalloc((size_t)node->n_out, sizeof *declared), contents = xcalloc((size_t)node->n_out, sizeof *contents);
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] == NULL)
             continue;
         type_copy(&declared[i], &node->out[i]->type);
         type_forget(&node->out[i]->type);
+        contents[i] = node->out[i]->content == NULL ? -1 : node->out[i]->n_content;
         node->out[i]->content = NULL;
         node->out[i]->n_content = 0;
     }
@@ -305,9 +318,13 @@ Status ops_infer_node(Node *node)
             status = merge_output(node, i, &declared[i]);
         else
             type_copy(&node->out[i]->type, &declared[i]);
+        node->graph->model->learned += !type_is_same(&node->out[i]->type, &declared[i]) ||
+                                       contents[i] != (node->out[i]->content == NULL ? -1 : node->out[i]->n_content);
     }
-    if (declared != few)
+    if (declared != few) {
         free(declared);
+        free(contents);
+    }
     return status;
 }
 

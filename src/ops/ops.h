@@ -165,6 +165,7 @@ extern const OpDef op_private_qlinearswish; /* op_qelementwise.c */
 const OpDef *op_find(const char *domain, const char *type, int opset); /* NULL when unknown or older than versions[0] */
 size_t op_count(void);
 const OpDef *op_at(size_t i);                /* rows of ops.def in order */
+size_t op_row(const OpDef *def);             /* op_at(op_row(def)) is def; op_count() for NULL and private ops */
 const char *const *op_names(void);           /* NULL-terminated, for near misses */
 /* Sets opset and def of a node (inner graphs not included) from the model's imports; of every node of a model, where one
  * that has its opset already keeps it (a function's, see src/onnx/functions.c). */

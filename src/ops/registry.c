@@ -18,10 +18,15 @@ static const OpDef *const rows[] = {
 #undef OP
 
 #define N_OPS COUNT_OF(rows)
+#define ROW_SLOTS 1024 /* a power of two, at least twice N_OPS */
 #define KEY_MAX 128 /* "domain:type" of any op we know is shorter; a longer one is unknown */
 
 static Map *by_name;                    /* "domain:type" -> OpDef; built once, never changed, kept for the process */
 static const char *names[N_OPS + 1];
+static struct {
+    const OpDef *def;
+    size_t row;
+} row_slots[ROW_SLOTS];                  /* open addressing by place in memory */
 static char keys[N_OPS][KEY_MAX];
 static pthread_once_t built = PTHREAD_ONCE_INIT;
 
@@ -37,10 +42,24 @@ static bool make_key(const char *domain, const char *type, char key[KEY_MAX])
     return true;
 }
 
+/* The slot of the definition, or the empty one where it would go. */
+static size_t row_slot(const OpDef *def)
+{
+    size_t i = (size_t)((uintptr_t)def / sizeof(OpDef)) % ROW_SLOTS;
+
+    while (row_slots[i].def != NULL && row_slots[i].def != def)
+        i = (i + 1) % ROW_SLOTS;
+    return i;
+}
+
 static void build(void)
 {
+    _Static_assert(2 * N_OPS <= ROW_SLOTS, "the table of rows is too full");
     by_name = map_new();
     for (size_t i = 0; i < N_OPS; i++) {
+        size_t slot = row_slot(rows[i]);
+        row_slots[slot].def = rows[i];
+        row_slots[slot].row = i;
         names[i] = rows[i]->type;
         if (make_key(rows[i]->domain, rows[i]->type, keys[i]))
             map_put(by_name, keys[i], (void *)(uintptr_t)rows[i]);
@@ -159,6 +178,15 @@ size_t op_count(void)
 const OpDef *op_at(size_t i)
 {
     return i < N_OPS ? rows[i] : NULL;
+}
+
+size_t op_row(const OpDef *def)
+{
+    pthread_once(&built, build);
+    if (def == NULL)
+        return N_OPS;
+    size_t slot = row_slot(def);
+    return row_slots[slot].def != NULL ? row_slots[slot].row : N_OPS;
 }
 
 const char *const *op_names(void)

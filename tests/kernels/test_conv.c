@@ -426,3 +426,44 @@ TEST(onednn_convs_of_two_sizes_share_packed_weights)
     fast_packs_free(packs);
     free(weight);
 }
+
+/* Padding so wide that it is written out first, in both orders of memory. */
+TEST(conv_with_wide_padding_is_the_definition)
+{
+    Random random = {3};
+
+    for (int space = 1; space <= 2; space++) {
+        Window window;
+        window_init(&window, space);
+        window.batch = 2;
+        window.channels_in = 3;
+        window.channels_out = 4;
+        window.groups = 1;
+        set_axis(&window, 2, 40, 33, 2, 1, 16, 17);
+        if (space == 2)
+            set_axis(&window, 1, 5, 3, 1, 1, 1, 0);
+        int64_t nx = x_count(&window), ny = y_count(&window), nw = weight_count(&window);
+        float *x = room(nx, 4), *weight = room(nw, 4), *expected = room(ny, 4), *last_x = room(nx, 4), *last_y = room(ny, 4),
+              *y = room(ny, 4);
+        random_floats(&random, x, nx);
+        random_floats(&random, weight, nw);
+        conv_float(NULL, &window, x, weight, NULL, expected);
+        int ran = 0;
+        check_fast(&window, false, x, weight, NULL, expected, &ran);
+        FastConvSpec spec = {.window = window, .x_type = KERNEL_FLOAT, .y_type = KERNEL_FLOAT, .weight = weight,
+                             .channels_last = true};
+        FastConv *conv = fast_conv_new(&spec, NULL);
+        turn(&window, sizeof *x, window.channels_in, window_in_count(&window), true, x, last_x);
+        if (conv != NULL) {
+            void *scratch;
+            CHECK_OK(memory_alloc(fast_conv_scratch(conv), &scratch));
+            CHECK(fast_conv_run(conv, last_x, last_y, scratch));
+            turn(&window, sizeof *y, window.channels_out, window_out_count(&window), false, last_y, y);
+            for (int64_t i = 0; i < ny; i++)
+                CHECK_NEAR(y[i], expected[i], 2e-5);
+            memory_free(scratch);
+        }
+        fast_conv_free(conv);
+        free(x), free(weight), free(expected), free(last_x), free(last_y), free(y);
+    }
+}

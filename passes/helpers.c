@@ -3,6 +3,8 @@
 
 #include "src/ops/ops.h"
 
+#include <string.h>
+
 #include <stdlib.h>
 
 bool node_has_graph(const Node *node)
@@ -256,4 +258,22 @@ void pass_replace_constant(Node *node, int i, Tensor *tensor)
     }
     const char *base = old != NULL ? old->name : "bias";
     node_set_input(node, i, graph_add_constant(node->graph, model_fresh_name(node->graph->model, base), tensor));
+}
+
+Status pass_widen_constant(Node *node, int i, int axis, int64_t size)
+{
+    const Tensor *from = node->in[i]->constant;
+    Tensor *to = NULL;
+    int64_t dims[TENSOR_MAX_RANK], outer = 1;
+    for (int k = 0; k < from->rank; k++) {
+        dims[k] = k == axis ? size : from->dims[k];
+        outer *= k < axis ? from->dims[k] : 1;
+    }
+    TRY(tensor_new(node->graph->model->arena, from->dtype, from->rank, dims, &to));
+    memset(to->data, 0, to->bytes);
+    size_t before = from->bytes / (size_t)MAX(outer, 1), after = to->bytes / (size_t)MAX(outer, 1);
+    for (size_t k = 0; k < (size_t)outer; k++)
+        memcpy((char *)to->data + k * after, (const char *)from->data + k * before, before);
+    pass_replace_constant(node, i, to);
+    return NULL;
 }

@@ -121,5 +121,7 @@ bool pass_may_have_graph(const Node *node); /* the same asked of the op's defini
 /* Input i becomes the initializer `tensor` (in the model's arena): in place when nobody else reads the one that stands there,
  * else under a fresh name. */
 void pass_replace_constant(Node *node, int i, Tensor *tensor);
+/* The same with the constant that stands there, zeros up to `size` along the axis. */
+MUST_USE Status pass_widen_constant(Node *node, int i, int axis, int64_t size);
 
 #endif

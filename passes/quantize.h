@@ -87,6 +87,12 @@ bool *quantize_find_spectra(const Model *model, Arena *scratch);
 NodeFate quant_fate(const QuantPlan *plan, const Node *node); /* FATE_FLOAT for nodes made since */
 ValueDecision *quant_value_decision(const QuantPlan *plan, const Value *value); /* NULL for values made since */
 
+/* quantize_average_pool.c: why the AveragePool cannot become a convolution; NULL: it can. */
+const char *quant_average_problem(const Node *node);
+
+/* quantize_merge_groups.c: how many groups of a convolution become one; 1: none do. */
+int64_t quant_groups_merged(const Target *target, const Node *node);
+
 /* quantize_cost.c: marks (by node id) the nodes of islands that would be slower in integers than in float, with a reason in the
  * plan; false when there are none, or no sizes to tell by. */
 bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, bool *marks);

@@ -35,6 +35,7 @@ static const struct ElementCost {
     {"Concat", 0.05, 0.085, false},      {"GlobalAveragePool", 0.09, 0.03, true},
     {"HardSigmoid", 0.086, 0.054, false}, {"MaxPool", 0.34, 0.23, false},
     {"Resize", 0.067, 0.03, false},      {"Transpose", 0.17, 0.16, false},
+    {"AveragePool", 0.25, 0.4, false},
 };
 
 static double elements_of(const QuantPlan *plan, const Value *value)
@@ -56,10 +57,12 @@ static Rate conv_rate(const Node *node)
     const Tensor *weight = node_constant(node, 1);
     double channels = weight == NULL || weight->rank < 2 ? 64.0 : (double)weight->dims[1];
     double groups = (double)node_int(node, "group", 1);
-    if (groups > 1.0 && channels == 1.0)
-        return (Rate){groups < 16.0 ? 42.0 : 70.0, 56.0 * groups / (groups + 40.0)};
-    if (groups > 1.0)
-        return (Rate){128.0 * channels / (channels + 25.0), 270.0 * channels / (channels + 40.0)};
+    if (groups > 1.0 && channels == 1.0) {
+        double rate = 56.0 * groups / (groups + 40.0); /* half of it where align_channels could do nothing */
+        return (Rate){groups < 16.0 ? 42.0 : 70.0, fmod(groups, 16.0) != 0.0 ? 0.5 * rate : rate};
+    }
+    if (groups > 1.0) /* integers: as quantize_merge_groups leaves it */
+        return (Rate){fmin(2.7 * channels, 128.0), fmin(6.6 * channels, 270.0)};
     if (channels < 16.0) { /* the first of a net: its kernel's area helps */
         double products = weight == NULL ? 64.0 : (double)(weight->count / weight->dims[0]);
         return (Rate){100.0 * products / (products + 20.0), fmin(1.2 * products, 450.0)};

@@ -174,6 +174,15 @@ static bool hardsigmoid_can(Decider *decider, const Node *node)
     return true;
 }
 
+/* Where the target has a form of its own for the op, that one's conditions besides. */
+static bool form_can(Decider *decider, const Node *node)
+{
+    if (node_is(node, "HardSigmoid"))
+        return hardsigmoid_can(decider, node);
+    const char *problem = node_is(node, "AveragePool") && decider->target->average_by_conv ? quant_average_problem(node) : NULL;
+    return problem == NULL || reject(decider, node, problem);
+}
+
 static bool same_scale_can(Decider *decider, const Node *node)
 {
     if (!has_range(decider, node->in[0]) || !outputs_have_ranges(decider, node))
@@ -208,7 +217,7 @@ static bool can_run(Decider *decider, const Node *node)
     case QUANT_WEIGHTED: return weighted_can(decider, node);
     case QUANT_ELEMENTWISE: /* as the next */
     case QUANT_FIXED_SCALE:
-        return elementwise_can(decider, node) && (!node_is(node, "HardSigmoid") || hardsigmoid_can(decider, node));
+        return elementwise_can(decider, node) && form_can(decider, node);
     case QUANT_SAME_SCALE: return same_scale_can(decider, node);
     case QUANT_ABSORBED: return absorbed_can(decider, node);
     case QUANT_FLOAT: break;
@@ -464,7 +473,8 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
     static const struct {
         const char *op_type, *integer_type;
     } kernels[] = {
-        {"Conv", "QLinearConv"}, {"MatMul", "QLinearMatMul"}, {"Gemm", "QGemm"}, {"HardSigmoid", "QLinearAdd"}};
+        {"Conv", "QLinearConv"}, {"MatMul", "QLinearMatMul"}, {"Gemm", "QGemm"}, {"HardSigmoid", "QLinearAdd"},
+        {"AveragePool", "QLinearConv"}};
     if (fate == FATE_ABSORBED)
         return "part of the quantization in front of it";
     if (fate == FATE_FLOAT)

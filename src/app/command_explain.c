@@ -22,6 +22,18 @@ static bool is_conversion(const Node *node)
     return node_is(node, "QuantizeLinear") || node_is(node, "DequantizeLinear");
 }
 
+/* Others work on indices, shapes or the bytes of quantized values: neither integers' kernels nor float. */
+static bool computes_floats(const Node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] != NULL && value_is_float(node->in[i]))
+            return true;
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i] != NULL && value_is_float(node->out[i]))
+            return true;
+    return false;
+}
+
 static void explain_step(const Options *options, const Plan *plan, int i, Tally *tally)
 {
     const Node *node = plan_step_node(plan, i);
@@ -33,6 +45,8 @@ static void explain_step(const Options *options, const Plan *plan, int i, Tally 
         tally->conversions++;
         return;
     }
+    if (!integer && !computes_floats(node))
+        return;
     tally->integer += integer;
     tally->floating += !integer;
     const char *name = node->name[0] != '\0' ? node->name : node->out[0] != NULL ? node->out[0]->name : "";

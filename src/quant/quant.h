@@ -169,7 +169,12 @@ typedef struct Target {
     bool fuses_residual;         /* an Add reads one input as the op in front of it leaves it, and only the other as integers */
     bool slow_prelu;             /* its PRelu is better written as Max(x, slope x) */
     bool open_products;          /* a MatMul of integers may give floats: no Q behind it */
+    bool average_by_conv;        /* its AveragePool of integers is better written as a depthwise convolution */
     bool slow_skip_norm;         /* it joins Add and LayerNormalization into something slower */
+    int64_t depthwise_channels;  /* its integer kernel for depthwise convolutions takes multiples of it; 0: any number, likewise: */
+    int64_t conv_channels;       /* the one for plain convolutions takes multiples of it, in and out, */
+    int64_t group_width;         /* it is quick with grouped convolutions of this many inputs a group, or more */
+    int64_t least_conv_outputs;  /* and this many outputs at least */
     const char *const *integer_ops; /* ai.onnx ops that run in integers there, ended by NULL */
     const char *const *activations; /* of a target that does not requantize: what it fuses behind an integer op, likewise */
 } Target;

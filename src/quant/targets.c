@@ -19,6 +19,7 @@ static const char *const ort_ops[] = {
     /* weighted */ "Conv", "Gemm", "MatMul",
     /* a scale for each edge */ "Add", "Mul", "LeakyRelu", "GlobalAveragePool", "Concat",
     /* as an addition, see passes/quantize_hardsigmoid.c */ "HardSigmoid",
+    /* as a convolution, see passes/quantize_average_pool.c */ "AveragePool",
     /* output in [0, 1) */ "Sigmoid",
     /* data movement */ "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand",
     "Gather", "Tile", "DepthToSpace", "Resize", "ReduceMax", "ReduceMin",
@@ -50,6 +51,11 @@ static const Target targets[] = {
         .open_products = true,
         .slow_prelu = true,
         .slow_skip_norm = true,
+        .average_by_conv = true,
+        .depthwise_channels = 16,
+        .conv_channels = 4,
+        .least_conv_outputs = 16,
+        .group_width = 32,
         .integer_ops = ort_ops,
     },
     {
@@ -61,6 +67,7 @@ static const Target targets[] = {
         .open_products = true,
         .slow_prelu = true,
         .slow_skip_norm = true,
+        .average_by_conv = true,
         .integer_ops = ort_ops,
     },
     {

@@ -54,6 +54,26 @@ static bool same_parameters(const Node *a, const Node *b)
     return true;
 }
 
+/* A Pad of channels to the kernel's number, or the Slice that drops them. */
+static bool moves_bytes(const Check *check, const Node *node)
+{
+    return check->target->conv_channels > 0 && (node_is(node, "Pad") || node_is(node, "Slice")) && node->out[0]->n_uses > 0;
+}
+
+static void check_readers(Check *check, const Node *quantize, const Value *bytes)
+{
+    for (size_t i = 0; i < bytes->n_uses; i++) {
+        const Node *reader = bytes->uses[i].node;
+        if (moves_bytes(check, reader)) {
+            check_readers(check, quantize, reader->out[0]);
+            continue;
+        }
+        require(check, node_is(reader, "DequantizeLinear"), quantize, "only a DequantizeLinear reads it");
+        /* HardSigmoid reads the same integers with another scale */
+        require(check, check->target->requantizes || same_parameters(quantize, reader), quantize, "Q and DQ agree");
+    }
+}
+
 static void check_quantizer(Check *check, const Node *node)
 {
     const Tensor *scale = node_constant(node, 1), *zero = node_constant(node, 2);
@@ -64,12 +84,7 @@ static void check_quantizer(Check *check, const Node *node)
     require(check, zero->dtype == check->target->activation, node, "activations have the type of the target");
     require(check, !check->target->symmetric || tensor_get(zero, 0) == 0.0, node, "the zero point is 0");
     require(check, node->out[0]->n_outputs == 0, node, "integers are no output");
-    for (size_t i = 0; i < node->out[0]->n_uses; i++) {
-        const Node *reader = node->out[0]->uses[i].node;
-        require(check, node_is(reader, "DequantizeLinear"), node, "only a DequantizeLinear reads it");
-        /* HardSigmoid reads the same integers with another scale */
-        require(check, check->target->requantizes || same_parameters(node, reader), node, "Q and DQ agree");
-    }
+    check_readers(check, node, node->out[0]);
 }
 
 static void check_bias(Check *check, const Node *node, int i)

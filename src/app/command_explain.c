@@ -6,6 +6,7 @@
  * The plan joins the same DQ-op-Q groups as ONNX Runtime does at load (the oracle tests hold the two together), so what the
  * executor would run is what the runtime will run.
  */
+#include "passes/pass.h"
 #include "src/app/app.h"
 #include "src/ops/ops.h"
 
@@ -59,11 +60,26 @@ static void explain_step(const Options *options, const Plan *plan, int i, Tally 
            integer ? "" : problem != NULL ? problem : "no integer form of this op");
 }
 
-static void explain_plan(const Options *options, const Plan *plan)
+/* Nodes of inner graphs: the runtime would join them too, but the quantizer leaves them float. */
+static void explain_inner(void *context, Graph *graph)
+{
+    Tally *tally = context;
+    for (const Node *node = graph->first; node != NULL && graph->owner != NULL; node = node->next) {
+        if (is_conversion(node) || !computes_floats(node) || node_has_graph(node))
+            continue;
+        const char *name = node->name[0] != '\0' ? node->name : node->n_out > 0 && node->out[0] != NULL ? node->out[0]->name : "";
+        printf("%-26s %s: it stands in an inner graph (of If, Loop or Scan): those stay float\n",
+               arena_printf(graph->model->arena, "%s (float)", node->op_type), name);
+        tally->floating++;
+    }
+}
+
+static void explain_plan(const Options *options, const Plan *plan, const Model *model)
 {
     Tally tally = {0};
     for (int i = 0; i < plan_n_steps(plan); i++)
         explain_step(options, plan, i, &tally);
+    graph_each(model->graph, explain_inner, &tally);
     printf("in integers: %d ops, %.1f %% of the multiply-accumulates; in float: %d ops; %d quantize or dequantize\n",
            tally.integer, tally.macs > 0 ? 100.0 * (double)tally.integer_macs / (double)tally.macs : 0.0, tally.floating,
            tally.conversions);
@@ -79,7 +95,7 @@ Status command_explain(const Options *options, int *ret_exit)
     if (status == NULL)
         status = setup_plan(options, model, &plan);
     if (status == NULL)
-        explain_plan(options, plan);
+        explain_plan(options, plan, model);
     plan_free(plan);
     model_free(model);
     return status;

@@ -81,6 +81,19 @@ async function compare(row, models, ways) {
     return { sqnr: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.db])), figure: figure.text(), samples, first };
 }
 
+// Float convolutions and products, by `quantize explain` and as the runtime ran them: the same number of each kind? Of two branches
+// of an If one runs, so what stands in inner graphs may be more.
+function isForetold(int8, left) {
+    const kind = (op) => (/Conv(Transpose)?$/.test(op) ? 'conv' : /MatMul$|Gemm$/.test(op) ? 'product' : '');
+    const lines = program.quantize(['explain', int8]).split('\n');
+    const told = lines.map((line) => (line.match(/^(\w+) \(float\)/) || ['', ''])[1]);
+    const inner = lines.some((line) => line.includes('inner graph'));
+    return ['conv', 'product'].every((wanted) => {
+        const [a, b] = [told, left.map((node) => node.op)].map((ops) => ops.filter((op) => kind(op) === wanted).length);
+        return a === b || (inner && a > b);
+    });
+}
+
 async function measure(row) {
     const folder = program.freshFolder(path.join(WORK, row.name)), at = (name) => path.join(folder, name);
     const model = program.modelFile(path.join(SHARED, 'models'), row, folder), int8 = at('net.int8.onnx');
@@ -98,7 +111,8 @@ async function measure(row) {
         fs.rmSync(at(entry), { recursive: true });
     return {
         name: row.name, file: row.file, reason: row.reason, seconds, sqnr, figure, samples, macs, fp32Time, int8Time,
-        ratio: report.size.ratio, leftFloat: report.fallback.left_float, options: OPTIONS, date: new Date().toISOString(),
+        ratio: report.size.ratio, leftFloat: report.fallback.left_float,
+        foretold: isForetold(int8, macs.left), options: OPTIONS, date: new Date().toISOString(),
     };
 }
 

@@ -63,6 +63,7 @@ function rowText(result) {
 function writeTable(file, results, of) {
     const dates = results.map((result) => result.date.slice(0, 10)).sort(), last = dates[dates.length - 1];
     const slower = results.filter((result) => latency(result) > 1.05), floating = results.filter((result) => share(result) < 0.95);
+    const surprising = results.filter((result) => result.foretold === false);
     const list = (all) => (all.length === 0 ? 'none' : all.map((result) => result.name).join(', '));
     const text = `# Results
 
@@ -91,6 +92,7 @@ mel_stft, rawaudio. Their classes mean nothing, so that two of them are often ne
 ${results.map(rowText).join('\n')}
 
 Slower than 1.05 of fp32: ${list(slower)}. Less than 95 % of the MACs in integers: ${list(floating)}.
+What \`quantize explain\` says of convolutions and products is what the runtime ran, except in: ${list(surprising)}.
 `;
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, text);

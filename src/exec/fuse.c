@@ -5,7 +5,7 @@
  *     x ─ Conv ─┬─ Sigmoid ─┐
  *               └────────── Mul ─ y             ==>   x ─ FusedConv ─ y
  *     x ─┬─ QLinearSigmoid ─┐
- *        └───────────────── QLinearMul ─ y      ==>   x ─ QLinearSwish ─ y        (a table of 256)
+ *        └───────────────── QLinearMul ─ y      ==>   x ─ QLinearGated ─ y        (a table of 256; QLinearAdd of a constant too)
  *
  * A joined step keeps its parts, and runs them one by one when an observer wants a value in between: so calibration, comparison and
  * plain runs share one plan. The parts stand where the last of them stood; nobody else reads what they hand on.
@@ -230,30 +230,69 @@ static void fuse_conv(Fuser *fuser, int s)
         join(fuser, &chain, conv_node(fuser, &chain, conv, def));
 }
 
-/* QLinearMul of a value and its QLinearSigmoid. */
-static void fuse_swish(Fuser *fuser, int s)
+enum { MUL_A = 0, MUL_B = 3, MUL_Y = 6, GATE_SUM = 7 };
+
+/* An 8-bit gate of x alone: its QLinearSigmoid, or its QLinearAdd with a constant, which is what HardSigmoid becomes. */
+static bool is_gate_of(const Fuser *fuser, int g, const Value *x)
 {
-    enum { A = 0, B = 3, Y = 6, SIGMOID_Y = 3, INPUTS = 7 };
+    if (is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearSigmoid"))
+        return step_at(fuser, g)->node->in[0] == x;
+    if (!is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearAdd"))
+        return false;
+    const Node *add = step_at(fuser, g)->node;
+    for (int side = MUL_A; side <= MUL_B; side += MUL_B) {
+        const Value *other = add->in[MUL_B - side];
+        if (add->in[side] == x && other->constant != NULL && other->constant->count == 1 &&
+            (other->constant->rank == 0 || other->constant->rank <= x->type.shape.rank))
+            return true;
+    }
+    return false;
+}
+
+/* x, its scale and zero point; scales and zero points of the gate and of the product; of a sum, all it has. */
+static Node *gated_node(const Fuser *fuser, const Node *mul, int x_side, const Node *gate)
+{
+    enum { SIGMOID_Y = 3, MORE = 6 };
+    bool sum = strcmp(gate->op_type, "QLinearAdd") == 0;
+    Node *node = new_node(fuser, mul, &op_private_qlineargated, GATE_SUM + MORE, 0, mul->out[0]);
+    for (int i = 0; i < 3; i++)
+        node->in[i] = mul->in[x_side + i];
+    for (int i = 0; i < 2; i++) {
+        node->in[3 + i] = node_in(gate, (sum ? MUL_Y : SIGMOID_Y) + i);
+        node->in[5 + i] = node_in(mul, MUL_Y + i);
+    }
+    for (int i = 0; i < MORE && sum; i++) /* x itself is left out: input 0 stands for it */
+        node->in[GATE_SUM + i] = gate->in[i] == mul->in[x_side] && i % MUL_B == 0 ? NULL : gate->in[i];
+    node->n_in = sum ? GATE_SUM + MORE : GATE_SUM;
+    return node;
+}
+
+/* All scales and zero points are there, and the same in each run. */
+static bool is_fixed(const Node *node)
+{
+    for (int i = 1; i < node->n_in; i++) {
+        bool data = i >= GATE_SUM && (i - GATE_SUM) % MUL_B == 0;
+        if (node->in[i] == NULL ? !data : node->in[i]->constant == NULL || node->in[i]->producer != NULL)
+            return false;
+    }
+    return true;
+}
+
+/* QLinearMul of a value and a gate of it: a function of one byte. */
+static void fuse_gated(Fuser *fuser, int s)
+{
     if (!is_step(fuser, s, DOMAIN_MICROSOFT, "QLinearMul"))
         return;
     const Node *mul = step_at(fuser, s)->node;
-    for (int side = A; side <= B; side += B - A) {
-        const Value *gated = mul->in[side];
-        Value *x = mul->in[A + B - side];
+    for (int side = MUL_A; side <= MUL_B; side += MUL_B) {
+        const Value *gated = mul->in[side], *x = mul->in[MUL_B - side];
         int g = gated->constant != NULL ? -1 : fuser->producer[gated->id];
-        if (!is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearSigmoid") || step_at(fuser, g)->node->in[0] != x ||
-            only_reader(fuser, gated) != s)
+        if (gated == x || g < 0 || !is_gate_of(fuser, g, x) || only_reader(fuser, gated) != s)
             continue;
-        const Node *sigmoid = step_at(fuser, g)->node;
-        Node *node = new_node(fuser, mul, &op_private_qlinearswish, INPUTS, 0, mul->out[0]);
-        for (int i = 0; i < 3; i++)
-            node->in[i] = mul->in[A + B - side + i];
-        for (int i = 0; i < 2; i++) {
-            node->in[3 + i] = sigmoid->in[SIGMOID_Y + i];
-            node->in[5 + i] = mul->in[Y + i];
-        }
+        Node *node = gated_node(fuser, mul, MUL_B - side, step_at(fuser, g)->node);
         Chain chain = {.parts = {g, s}, .n = 2, .out = mul->out[0]};
-        join(fuser, &chain, node);
+        if (is_fixed(node))
+            join(fuser, &chain, node);
         return;
     }
 }
@@ -291,7 +330,7 @@ void fuse_steps(GraphPlan *plan, Arena *arena, uint32_t n_ids)
         count_reader(&fuser, plan->graph->outputs[i], -1);
     for (int s = 0; s < plan->n_steps; s++) {
         fuse_conv(&fuser, s);
-        fuse_swish(&fuser, s);
+        fuse_gated(&fuser, s);
     }
     int n = 0;
     for (int s = 0; s < plan->n_steps; s++)

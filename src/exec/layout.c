@@ -33,7 +33,7 @@ static const LayoutRow rows[] = {
     {DOMAIN_MICROSOFT, "QLinearAdd", {LAYOUT_ANY, ALL_INPUTS, 0}},
     {DOMAIN_MICROSOFT, "QLinearMul", {LAYOUT_ANY, ALL_INPUTS, 0}},
     {DOMAIN_MICROSOFT, "QLinearSigmoid", {LAYOUT_ANY, 1, 0}},
-    {DOMAIN_MICROSOFT, "QLinearSwish", {LAYOUT_ANY, 1, 0}},
+    {DOMAIN_MICROSOFT, "QLinearGated", {LAYOUT_ANY, 1, 0}},
     {DOMAIN_MICROSOFT, "QLinearLeakyRelu", {LAYOUT_ANY, 1, 0}},
     {"", "QuantizeLinear", {LAYOUT_ANY, 1, 0}},
     {"", "DequantizeLinear", {LAYOUT_ANY, 1, 0}},

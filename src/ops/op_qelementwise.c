@@ -112,10 +112,33 @@ static Status eval_leaky_relu(EvalCtx *ctx)
     return eval_table(ctx, leaky_relu, node_float(ctx->node, "alpha", 0.01F));
 }
 
-/* ---- QLinearSwish: x x_scale x_zero, sigmoid_scale sigmoid_zero, y_scale y_zero ------------------------------------- */
+/* ---- QLinearGated: x x_scale x_zero, gate_scale gate_zero, y_scale y_zero ---------------------------------------------
+ *
+ * QLinearMul of x and its QLinearSigmoid; or, with six more inputs, of x and the QLinearAdd that has these, in which x itself is left
+ * out and the other side is one constant.
+ */
 
-/* QLinearMul of x and its QLinearSigmoid, for each of the 256 values. */
-static Status swish_table(const EvalCtx *ctx, uint8_t ret[256])
+enum { GATE_SUM = 7, GATE_SUM_B = 10, GATE_INPUTS = 13 };
+
+/* The gate of each of the 256 bytes. */
+static Status gate_table(const EvalCtx *ctx, Scale8 x, Scale8 gate, const uint8_t bytes[256], uint8_t ret[256])
+{
+    DType dtype = ctx->in[0]->dtype;
+    Scale8 a, b;
+
+    if (ctx->n_in <= GATE_SUM) {
+        table_build(x, gate, sigmoid, 0.0F, ret);
+        return NULL;
+    }
+    const Tensor *left = eval_in(ctx, GATE_SUM), *right = eval_in(ctx, GATE_SUM_B);
+    TRY(read_scale8(ctx, GATE_SUM + 1, GATE_SUM + 2, dtype, &a));
+    TRY(read_scale8(ctx, GATE_SUM_B + 1, GATE_SUM_B + 2, dtype, &b));
+    qlinear_add_row(left == NULL ? bytes : left->data, left == NULL, a, right == NULL ? bytes : right->data, right == NULL, b,
+                    256, gate, ret);
+    return NULL;
+}
+
+static Status gated_table(const EvalCtx *ctx, uint8_t ret[256])
 {
     Scale8 x, gate, y;
     uint8_t bytes[256], gates[256];
@@ -126,12 +149,12 @@ static Status swish_table(const EvalCtx *ctx, uint8_t ret[256])
     TRY(read_scale8(ctx, 5, 6, dtype, &y));
     for (int i = 0; i < 256; i++)
         bytes[i] = (uint8_t)i;
-    table_build(x, gate, sigmoid, 0.0F, gates);
+    TRY(gate_table(ctx, x, gate, bytes, gates));
     qlinear_mul_row(bytes, 1, x, gates, 1, gate, 256, y, ret);
     return NULL;
 }
 
-static Status eval_swish(EvalCtx *ctx)
+static Status eval_gated(EvalCtx *ctx)
 {
     static const char key[] = "table";
     const Tensor *x = ctx->in[0];
@@ -139,7 +162,7 @@ static Status eval_swish(EvalCtx *ctx)
 
     if (table == NULL) {
         uint8_t made[256];
-        TRY(swish_table(ctx, made));
+        TRY(gated_table(ctx, made));
         table = xcalloc(1, sizeof made);
         memcpy(table, made, sizeof made);
         table = eval_cache_put(ctx, key, sizeof key, table, free);
@@ -352,15 +375,15 @@ const OpDef op_ms_qlinearconcat = {
     .quant = RULE_FLOAT,
 };
 
-const OpDef op_private_qlinearswish = {
-    .type = "QLinearSwish",
+const OpDef op_private_qlineargated = {
+    .type = "QLinearGated",
     .domain = DOMAIN_MICROSOFT,
     .versions = {1},
     .min_in = 6,
-    .max_in = 7,
+    .max_in = GATE_INPUTS,
     .min_out = 1,
     .max_out = 1,
     .infer = infer_same_as_input,
-    .eval = eval_swish,
+    .eval = eval_gated,
     .quant = RULE_FLOAT,
 };

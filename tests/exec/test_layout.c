@@ -48,6 +48,27 @@ static const char *const nets[] = {
     /* not joined: read twice, the result of the net, of another size */
     "x = float[1,4,6,5]; w = float[4,4,1,1]; c = Conv(x, w); r = Relu(c); s = Sigmoid(c); t = Add(c, r); y = Mul(t, s)",
     "x = float[1,4,6,5]; w = float[4,4,1,1]; c = Conv(x, w); b = float[1,4,1,1]; a = Add(c, b); y = Relu(a)",
+    /* gates of 8 bits joined into a table: a sum with a constant, on either side, and a Sigmoid; read twice, not joined */
+    "x = float[2,5,6]; s = float[] 0.009; z = uint8[] 120; q = QuantizeLinear(x, s, z); b = float[] 0.0015;"
+    "m = DequantizeLinear(q, s, z);"
+    "d = DequantizeLinear(q, b, z); k = uint8[] 128; e = float[] 0.0039; f = uint8[] 0; c = DequantizeLinear(k, e, f);"
+    "a = Add(d, c); g = QuantizeLinear(a, e, f); n = DequantizeLinear(g, e, f); p = Mul(m, n);"
+    "t = float[] 0.006; u = uint8[] 90; r = QuantizeLinear(p, t, u); y = DequantizeLinear(r, t, u)",
+    "x = float[2,5,6]; s = float[] 0.009; z = uint8[] 120; q = QuantizeLinear(x, s, z); b = float[] 0.0015;"
+    "m = DequantizeLinear(q, s, z);"
+    "d = DequantizeLinear(q, b, z); k = uint8[] 128; e = float[] 0.0039; f = uint8[] 0; c = DequantizeLinear(k, e, f);"
+    "a = Add(c, d); g = QuantizeLinear(a, e, f); n = DequantizeLinear(g, e, f); p = Mul(m, n);"
+    "t = float[] 0.006; u = uint8[] 90; r = QuantizeLinear(p, t, u); y = DequantizeLinear(r, t, u)",
+    "x = float[2,5,6]; s = float[] 0.009; z = uint8[] 120; q = QuantizeLinear(x, s, z); b = float[] 0.0015;"
+    "m = DequantizeLinear(q, s, z);"
+    "d = DequantizeLinear(q, b, z); k = uint8[] 128; e = float[] 0.0039; f = uint8[] 0; c = DequantizeLinear(k, e, f);"
+    "a = Sigmoid(m); g = QuantizeLinear(a, e, f); n = DequantizeLinear(g, e, f); p = Mul(m, n);"
+    "t = float[] 0.006; u = uint8[] 90; r = QuantizeLinear(p, t, u); y = DequantizeLinear(r, t, u)",
+    "x = float[2,5,6]; s = float[] 0.009; z = uint8[] 120; q = QuantizeLinear(x, s, z); b = float[] 0.0015;"
+    "m = DequantizeLinear(q, s, z);"
+    "d = DequantizeLinear(q, b, z); k = uint8[] 128; e = float[] 0.0039; f = uint8[] 0; c = DequantizeLinear(k, e, f);"
+    "a = Add(d, c); g = QuantizeLinear(a, e, f); n = DequantizeLinear(g, e, f); p = Mul(m, n);"
+    "t = float[] 0.006; u = uint8[] 90; r = QuantizeLinear(p, t, u); v = DequantizeLinear(r, t, u); y = Sub(v, n)",
     /* one row, one channel, one place */
     "x = float[1,1,6,1]; w = float[1,1,1,1]; c = Conv(x, w); r = Relu(c); y = Concat<axis=1>(r, c)",
 };

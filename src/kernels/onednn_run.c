@@ -1,7 +1,7 @@
 /* onednn_run.c - runs a oneDNN job.
  *
- * oneDNN wants an object for each buffer and a stream, whose making costs a small primitive as much as its work. A binding holds all
- * that one run needs; a run takes the spare one of its job, points it at its buffers, and puts it back. A second run at the
+ * oneDNN wants an object for each buffer and a stream, whose making costs a small primitive as much as its work. A binding holds
+ * all that one run needs; a run takes the spare one of its job, points it at its buffers, and puts it back. A second run at the
  * same time makes a second one, and the one that comes back last stays.
  */
 #include "src/kernels/onednn.h"

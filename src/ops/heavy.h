@@ -94,7 +94,7 @@ const float *make_multipliers(EvalCtx *ctx, float x, const ChannelScales *w, flo
 /* Int32 input of n elements, or NULL when omitted. */
 MUST_USE Status read_bias32(const EvalCtx *ctx, int i, int64_t n, const int32_t **ret);
 
-/* ---- ready.c: a convolution of constant weight, once it is prepared for inputs of one size, without reading its node again ------ */
+/* ---- ready.c: a convolution of constant weight, once it is prepared for inputs of one size -------------------------- */
 
 typedef enum ReadyForm { READY_ALONE, READY_WITH_POSTS } ReadyForm;
 /* Runs it, when it was kept for inputs like x, input 0: output 0 of type `dtype`, starting from input z where that is not -1.

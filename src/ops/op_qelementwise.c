@@ -114,8 +114,8 @@ static Status eval_leaky_relu(EvalCtx *ctx)
 
 /* ---- QLinearGated: x x_scale x_zero, gate_scale gate_zero, y_scale y_zero ---------------------------------------------
  *
- * QLinearMul of x and its QLinearSigmoid; or, with six more inputs, of x and the QLinearAdd that has these, in which x itself is left
- * out and the other side is one constant.
+ * QLinearMul of x and its QLinearSigmoid; or, with six more inputs, of x and the QLinearAdd that has these, in which x itself is
+ * left out and the other side is one constant.
  */
 
 enum { GATE_SUM = 7, GATE_SUM_B = 10, GATE_INPUTS = 13 };

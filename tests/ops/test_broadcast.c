@@ -1,4 +1,4 @@
-/* test_broadcast.c - every element of a numpy broadcast is visited once, at its place: rows joined and not, one thread and three. */
+/* test_broadcast.c - every element of a numpy broadcast is visited once, at its place: rows joined and not, on threads. */
 #include "tests/test.h"
 
 #include "src/ops/family.h"

@@ -36,7 +36,8 @@ static void check_concat(Team *team, int64_t rows, const size_t *bytes, int n, i
 
 TEST(concat_rows_of_all_sizes)
 {
-    static const size_t parts[][4] = {{1, 1, 1, 1}, {4, 8, 2, 1}, {16, 32, 64, 3}, {0, 5, 0, 7}, {100, 28, 1, 900}, {70000, 3, 0, 1}};
+    static const size_t parts[][4] = {{1, 1, 1, 1}, {4, 8, 2, 1}, {16, 32, 64, 3}, {0, 5, 0, 7}, {100, 28, 1, 900},
+                                       {70000, 3, 0, 1}};
     static const int64_t rows[] = {0, 1, 3, 2000};
     Team *team = team_new(3);
     for (size_t p = 0; p < COUNT_OF(parts); p++)

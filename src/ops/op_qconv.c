@@ -71,8 +71,9 @@ static void *make_fast(const void *context)
 /* y_type 8 bits: the whole op into y; KERNEL_S32: sums with the channels last. */
 static Status run_fast(EvalCtx *ctx, const QConv *conv, KernelType y_type, void *y, bool *ret_done)
 {
-    FastJob job = {.spec = {.window = conv->window, .threads = heavy_threads(ctx), .channels_last = ctx->channels_last, .x_type = conv->x_scale.type,
-                            .y_type = y_type, .x_zero = conv->x_scale.zero, .weight = conv->weight},
+    FastJob job = {.spec = {.window = conv->window, .threads = heavy_threads(ctx), .channels_last = ctx->channels_last,
+                            .x_type = conv->x_scale.type, .y_type = y_type, .x_zero = conv->x_scale.zero,
+                            .weight = conv->weight},
                    .packs = conv->packs};
     Key key;
     void *scratch;

@@ -98,8 +98,6 @@ Status command_calibrate(const Options *options, int *ret_exit)
         return status_new(CODE_USAGE, "no calibration data; give a folder with --calib DIR");
     if (options->output == NULL && !options->dry_run)
         return status_new(CODE_USAGE, "no output; name the range table or part with -o FILE.json");
-    if (options->shard != NULL && options->states.n > 0)
-        return status_new(CODE_USAGE, "'--state' needs the samples in order; '--shard' splits them");
     Calibrate c = {.options = options, .arena = arena_new(), .team = team_new((int)MIN(options->threads, 4096))};
     Status status = calibrate(&c);
     sights_release(&c.sights);

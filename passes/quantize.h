@@ -37,6 +37,12 @@ typedef struct ValueDecision {
     Value *scale, *zero_point; /* initializers, once made; at the value scale_of */
 } ValueDecision;
 
+/* What the inputs of weighted nodes are like: by node id, NULL for those not looked at. */
+typedef struct MomentTable {
+    Moments **rows;
+    uint32_t n;
+} MomentTable;
+
 typedef struct QuantPlan {
     Arena *arena;
     NodeDecision *nodes;    /* by node id, n_node_ids of the model when decided; op_type NULL: no such node */
@@ -46,6 +52,7 @@ typedef struct QuantPlan {
     ElementCounts counts;   /* of one sample, for MACs; may be empty */
     bool ignore_costs;      /* nodes that would be slower in integers are quantized all the same */
     const char *const *kept_float; /* by node id: why the node must stay float, NULL: it need not; or NULL: no node must */
+    const MomentTable *moments; /* weights are rounded by them; NULL: to the nearest */
 } QuantPlan;
 
 /* ---- quantize_watch.c: what calibration must see so that quantize_decide can decide ---------------------------------- */
@@ -69,6 +76,13 @@ void quantize_bias_list(const Model *model, ChannelTable *table);
 /* The node's float bias (one of its own, new where there was none) makes up for what its weight's rounding adds to the mean of each
  * output channel. Nothing happens where no channels were seen. */
 MUST_USE Status quantize_correct_bias(struct PassContext *context, Node *node, const Tensor *q, const Tensor *scales, int axis);
+
+/* ---- quantize_rounding.c --------------------------------------------------------------------------------------------- */
+
+/* Inputs that an output channel of the node's weight multiplies, and the groups of these; false: its weights are rounded to the nearest. */
+bool quantize_rounding_shape(const Node *node, int64_t *ret_groups, int64_t *ret_length);
+/* Rounds q anew where the plan has moments of the node. */
+void quantize_round_weight(const struct PassContext *context, const Node *node, const Tensor *scales, Tensor *q);
 
 /* ---- quantize_groups.c: one scale for all that meet in a Concat ------------------------------------------------------ */
 

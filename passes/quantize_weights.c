@@ -89,6 +89,7 @@ static Status quantize_weighted(PassContext *context, Node *node)
     Status status = weights_quantize(context->model->arena, weight->constant, axis, least, &q, &scales,
                                      &decision->weight_sqnr_db);
     TRY(status_prefix(status, "%s", node_describe(node)));
+    quantize_round_weight(context, node, scales, q);
     Tensor *zero = NULL;
     TRY(tensor_new(context->model->arena, DT_INT8, scales->rank, scales->dims, &zero));
     if (zero->bytes > 0)

@@ -278,7 +278,7 @@ static Status equalize(Pipeline *p, const Plan *plan)
     if (options->samples > 0)
         wanted = MIN(wanted, options->samples);
     TRY(setup_dataset(options, plan, &p->preprocess, options->calib, wanted, &few));
-    Status status = recipe_equalize(&p->search, few, &equalized, &p->job.equalized);
+    Status status = recipe_equalize(&p->search, p->calibration, few, &equalized, &p->job.equalized);
     dataset_free(few);
     if (equalized != NULL) {
         p->plain = p->model;
@@ -294,10 +294,26 @@ static bool may_search(const Options *options)
     return !fast && !(options->ranges_in != NULL && strcmp(options->calib == NULL ? "" : options->calib, DATASET_RANDOM) == 0);
 }
 
+static Status begin_judge(Pipeline *p)
+{
+    Search *search = &p->search;
+    search->view = view_of(p->model, p->arena);
+    Model *viewed = model_clone(p->model);
+    Plan *plan = NULL;
+    view_apply(&search->view, viewed, NULL);
+    Status status = setup_plan(p->job.options, viewed, &plan);
+    if (status == NULL)
+        status = judge_new(plan, p->calibration, recipe_judges(search->macs), &search->judge);
+    plan_free(plan);
+    model_free(viewed);
+    return status;
+}
+
 static Status begin_search(Pipeline *p, Plan **plan)
 {
     if (may_search(p->job.options))
-        TRY(judge_new(*plan, p->calibration, recipe_judges(p->search.macs), &p->search.judge));
+        TRY(begin_judge(p));
+    TRY(recipe_means(&p->search, p->calibration));
     if (keeps_graph(p->job.options))
         return NULL;
     TRY(equalize(p, *plan));
@@ -333,7 +349,9 @@ static Status calibrate(Pipeline *p)
     if (status == NULL && searching)
         status = end_search(p);
     if (status == NULL)
-        status = recipe_bias(&p->search, p->calibration, p->job.calibration.ranges, p->kept_float);
+        status = recipe_bias(&p->search, p->job.calibration.ranges, p->kept_float);
+    if (status == NULL)
+        status = recipe_rounding(&p->search, p->calibration, p->job.calibration.ranges, p->kept_float);
     return status == NULL ? write_ranges(p) : status;
 }
 
@@ -547,6 +565,7 @@ static void release(Pipeline *p)
     model_free(p->plain);
     judge_free(p->search.judge);
     channels_free(p->search.means);
+    moment_table_free(p->search.moments);
     free(p->search.trials);
     free(p->kept_float);
     team_free(p->team);

@@ -50,7 +50,7 @@ static Status quick_noise(Search *search, const Dataset *few, const char *what, 
     if (status != NULL)
         return status;
     RangeTable *ranges = sights_choose(&sights, rule, search->team);
-    Recipe recipe = {.ranges = ranges};
+    Recipe recipe = {.ranges = ranges, .means = search->means};
     status = candidate_noise(search, &recipe, what, ret, NULL);
     ranges_free(ranges);
     sights_release(&sights);
@@ -94,7 +94,37 @@ static bool is_on(const char *word, const char *value)
     return strcmp(word == NULL ? "auto" : word, value) == 0;
 }
 
-Status recipe_equalize(Search *search, const Dataset *few, Model **ret, const char **ret_how)
+/* Makes the clone the model of the search where it is asked for or lowers the noise; *before is that without and with it. */
+static Status judge_clone(Search *search, const Dataset *data[2], Model *clone, bool asked, const char *what, double *before,
+                          bool *ret_keep)
+{
+    const Model *plain = search->model;
+    ChannelTable *plain_means = search->means;
+    double noise = NAN;
+    Status status = NULL;
+    if (!asked && isnan(*before))
+        status = quick_noise(search, data[1], "channels as they are", before);
+    if (status == NULL) {
+        search->model = clone;
+        search->means = NULL;
+        status = recipe_means(search, data[0]);
+    }
+    if (status == NULL && !asked)
+        status = quick_noise(search, data[1], what, &noise);
+    *ret_keep = status == NULL && (asked || noise < (1.0 - LEAST_GAIN) * *before);
+    if (search->model == plain)
+        return status;
+    channels_free(*ret_keep ? plain_means : search->means);
+    if (*ret_keep) {
+        *before = noise;
+        return NULL;
+    }
+    search->model = plain;
+    search->means = plain_means;
+    return status;
+}
+
+Status recipe_equalize(Search *search, const Dataset *all, const Dataset *few, Model **ret, const char **ret_how)
 {
     static const struct {
         unsigned kind;
@@ -104,36 +134,27 @@ Status recipe_equalize(Search *search, const Dataset *few, Model **ret, const ch
         {EQUALIZE_NORMS, "channels smoothed behind normalizations"},
     };
     const char *words[] = {search->options->equalize, search->options->smooth_quant};
+    const Dataset *data[2] = {all, few};
     double before = NAN;
     *ret = NULL;
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         Model *clone = NULL;
         int64_t links = 0;
-        double noise = 0.0;
+        bool keep = false;
         if (is_on(words[i], "off") || (is_on(words[i], "auto") && is_on(search->options->effort, "fast")))
             continue;
         TRY(equalized_clone(search, few, kinds[i].kind, &clone, &links));
         if (clone == NULL)
             continue;
-        bool keep = is_on(words[i], "on");
-        const Model *plain = search->model;
-        if (!keep) {
-            if (isnan(before))
-                TRY(quick_noise(search, few, "channels as they are", &before));
-            search->model = clone;
-            TRY(quick_noise(search, few, kinds[i].name, &noise));
-            keep = noise < (1.0 - LEAST_GAIN) * before;
-            search->model = plain;
-        }
+        Status status = judge_clone(search, data, clone, is_on(words[i], "on"), kinds[i].name, &before, &keep);
         if (!keep) {
             model_free(clone);
+            TRY(status);
             continue;
         }
         /* a second clone is made of the first one: both live on in it */
         arena_on_free(clone->arena, (void (*)(void *))model_free, *ret);
         *ret = clone;
-        search->model = clone;
-        before = noise;
         *ret_how = *ret_how == NULL ? kinds[i].name : arena_printf(search->arena, "%s, %s", *ret_how, kinds[i].name);
     }
     return NULL;

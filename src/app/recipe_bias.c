@@ -1,50 +1,54 @@
 /* recipe_bias.c - whether biases are corrected by the means of the channels: --bias-correction.
  *
- *     means of some samples ─ quantize with and without ─ noise ─ the better
+ *     means of some samples ─ all that is tried is tried with them ─ at last once without ─ the better
+ *
+ * They come first, since what else is tried shows only when the mean errors of the rounded weights are gone.
  */
 #include "passes/quantize.h"
 #include "src/app/search.h"
 
 #include <string.h>
 
-#define MEAN_SAMPLES 64
-#define LEAST_GAIN 0.995 /* of the noise: less is chance */
+#define MEAN_SAMPLES 4   /* times those a trial is judged on, */
+#define MOST_SAMPLES 64  /* and at most so many */
 
-static Status collect_means(Search *search, const Dataset *dataset, ChannelTable *means)
+static const char *word_of(const Search *search)
 {
+    return search->options->bias_correction == NULL ? "auto" : search->options->bias_correction;
+}
+
+Status recipe_means(Search *search, const Dataset *dataset)
+{
+    bool on = strcmp(word_of(search), "on") == 0;
+    if (strcmp(word_of(search), "off") == 0 || (!on && search->judge == NULL))
+        return NULL;
+    ChannelTable *means = channels_new();
     Plan *plan = NULL;
-    TRY(setup_plan(search->options, search->model, &plan));
-    Status status = collect_channels(plan, dataset, MEAN_SAMPLES, search->team, means);
+    quantize_bias_list(search->model, means);
+    Status status = channels_count(means) == 0 ? NULL : setup_plan(search->options, search->model, &plan);
+    if (plan != NULL)
+        status = collect_channels(plan, dataset, MIN(MEAN_SAMPLES * recipe_judges(search->macs), MOST_SAMPLES), search->team, means);
     plan_free(plan);
+    if (status == NULL && channels_count(means) > 0) {
+        search->means = means;
+        return NULL;
+    }
+    channels_free(means);
     return status;
 }
 
-static Status judge_correction(Search *search, const RangeTable *ranges, const char *const *kept_float, bool *ret_helps)
+Status recipe_bias(Search *search, const RangeTable *ranges, const char *const *kept_float)
 {
     const Recipe without = {.ranges = ranges, .kept_float = kept_float};
     const Recipe with = {.ranges = ranges, .kept_float = kept_float, .means = search->means};
     double before = 0.0, after = 0.0;
+    if (search->means == NULL || strcmp(word_of(search), "on") == 0 || search->judge == NULL)
+        return NULL;
     TRY(candidate_noise(search, &without, "biases as they are", &before, NULL));
     TRY(candidate_noise(search, &with, "biases corrected by channel means", &after, NULL));
-    *ret_helps = after < LEAST_GAIN * before;
-    return NULL;
-}
-
-Status recipe_bias(Search *search, const Dataset *dataset, const RangeTable *ranges, const char *const *kept_float)
-{
-    const char *word = search->options->bias_correction == NULL ? "auto" : search->options->bias_correction;
-    bool on = strcmp(word, "on") == 0, keep = on;
-    if (strcmp(word, "off") == 0 || (!on && search->judge == NULL))
+    if (after < before)
         return NULL;
-    ChannelTable *means = channels_new();
-    quantize_bias_list(search->model, means);
-    Status status = channels_count(means) == 0 ? NULL : collect_means(search, dataset, means);
-    search->means = means;
-    if (status == NULL && !on && channels_count(means) > 0)
-        status = judge_correction(search, ranges, kept_float, &keep);
-    if (status == NULL && keep && channels_count(means) > 0)
-        return NULL;
+    channels_free(search->means);
     search->means = NULL;
-    channels_free(means);
-    return status;
+    return NULL;
 }

@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MAX_TRIALS 96 /* of the search for wreckers */
 
 static const char *const elsewhere = "tried alone";
 
@@ -51,7 +50,7 @@ static Status noise_alone(Search *search, const RangeTable *ranges, const Nodes 
             kept[node->id] = elsewhere;
     for (size_t i = from; i < to; i++)
         kept[nodes->items[i]->id] = NULL;
-    Recipe recipe = {ranges, kept, true, NULL};
+    Recipe recipe = {.ranges = ranges, .kept_float = kept, .ignore_costs = true, .means = search->means};
     Status status = candidate_noise(search, &recipe, NULL, ret, NULL);
     free(kept);
     return status;
@@ -62,7 +61,7 @@ typedef struct Hunt {
     const RangeTable *ranges;
     const Nodes *nodes;
     const char **kept_float;
-    int trials, found;
+    int trials, most_trials, found;
 } Hunt;
 
 static double wreck_noise(void)
@@ -73,7 +72,7 @@ static double wreck_noise(void)
 static Status hunt(Hunt *h, size_t from, size_t to, double noise)
 {
     bool wrecks = noise >= wreck_noise(); /* not when there is no output of floats to judge by: NAN */
-    if (to == from || !wrecks || h->trials >= MAX_TRIALS)
+    if (to == from || !wrecks || h->trials >= h->most_trials)
         return NULL;
     if (to - from == 1) {
         h->kept_float[h->nodes->items[from]->id] =
@@ -94,7 +93,7 @@ static Status hunt(Hunt *h, size_t from, size_t to, double noise)
 Status search_wreckers(Search *search, const RangeTable *ranges, const char **kept_float, int *ret_found)
 {
     Nodes nodes = list_nodes(search, any_node, kept_float);
-    Hunt h = {search, ranges, &nodes, kept_float, 1, 0};
+    Hunt h = {search, ranges, &nodes, kept_float, 1, search_trials(search), 0};
     double noise = 0.0;
     *ret_found = 0;
     TRY(noise_alone(search, ranges, &nodes, 0, nodes.n, &noise));

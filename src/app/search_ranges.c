@@ -23,10 +23,10 @@ static const struct {
     {{RANGE_MINMAX, 0.0}, "minmax"},
     {{RANGE_MEAN_MINMAX, 0.0}, "mean-minmax"},
     {{RANGE_PERCENTILE, 99.99}, "percentile=99.99"},
-    {{RANGE_PERCENTILE, 99.9}, "percentile=99.9"},
     {{RANGE_ENTROPY, 0.0}, "entropy"},
 };
-enum { N_METHODS = COUNT_OF(methods), PIECES = 8, RIVALS = 2 };
+enum { N_METHODS = COUNT_OF(methods), PIECES = 8, RIVALS = 2, MANY_TRIALS = 40 };
+#define FAR_WORSE 3.0 /* noise */
 
 /* A piece takes another method when the noise falls by this much, and on most samples: less may be chance. */
 static const double least_gain = 0.1;
@@ -80,7 +80,7 @@ static Status try_piece(Search *search, const Choice *choice, const char *const 
     copy_ranges(choice, m, rows[0], rows[1], tried);
     char *what = xprintf("ranges by %s from '%s' to '%s'", methods[m].name, choice->sights->rows[rows[0]].name,
                          choice->sights->rows[rows[1] - 1].name);
-    Recipe recipe = {.ranges = tried, .kept_float = kept_float};
+    Recipe recipe = {.ranges = tried, .kept_float = kept_float, .means = search->means};
     Status status = candidate_noise(search, &recipe, what, &tried_noise, tried_each);
     if (status == NULL && is_better(search, tried_each, each, tried_noise, *noise)) {
         *noise = tried_noise;
@@ -95,14 +95,23 @@ static Status try_piece(Search *search, const Choice *choice, const char *const 
     return status;
 }
 
+/* Methods that are far worse as a whole are no better in a piece. */
+static bool is_rival(const Choice *choice, int method, double noise)
+{
+    return choice->noise[method] < FAR_WORSE * noise;
+}
+
 static Status try_pieces(Search *search, const Choice *choice, const char *const *kept_float, RangeTable **best, double *noise,
                          double *each)
 {
-    size_t n = choice->sights->n, pieces = MIN(n, (size_t)PIECES);
+    int rivals = search_trials(search) >= MANY_TRIALS ? RIVALS : 1;
+    int most = MAX((search_trials(search) - N_METHODS) / (2 * rivals), 2);
+    size_t n = choice->sights->n, pieces = MIN(n, (size_t)MIN(most, PIECES));
     for (size_t piece = 0; piece < pieces; piece++) {
         size_t rows[2] = {n * piece / pieces, n * (piece + 1) / pieces};
-        for (int rival = 1; rival <= RIVALS; rival++)
-            TRY(try_piece(search, choice, kept_float, choice->order[rival], rows, best, noise, each));
+        for (int rival = 1; rival <= rivals; rival++)
+            if (is_rival(choice, choice->order[rival], *noise))
+                TRY(try_piece(search, choice, kept_float, choice->order[rival], rows, best, noise, each));
     }
     return NULL;
 }
@@ -114,7 +123,7 @@ static Status try_methods(Search *search, Choice *choice, const char *const *kep
     Status status = NULL;
     for (int m = 0; m < N_METHODS && status == NULL; m++) {
         char *what = xprintf("ranges by %s", methods[m].name);
-        Recipe recipe = {.ranges = choice->tables[m], .kept_float = kept_float};
+        Recipe recipe = {.ranges = choice->tables[m], .kept_float = kept_float, .means = search->means};
         status = candidate_noise(search, &recipe, what, &choice->noise[m], tried);
         if (status == NULL && (m == 0 || choice->noise[m] < least)) {
             least = choice->noise[m];

@@ -388,11 +388,16 @@ void node_remove(Node *node)
     node_unlink(node);
 }
 
-void graph_drop(Graph *graph)
+void graph_clear_outputs(Graph *graph)
 {
     for (int i = 0; i < graph->n_outputs; i++)
         graph->outputs[i]->n_outputs--;
     graph->n_outputs = 0;
+}
+
+void graph_drop(Graph *graph)
+{
+    graph_clear_outputs(graph);
     while (graph->last != NULL)
         node_remove(graph->last);
     while (graph->n_initializers > 0)

@@ -414,6 +414,7 @@ void value_remove(Value *value); /* no producer, no uses, no output: forgets it;
 void graph_drop(Graph *graph);   /* removes all that is in it: before the attribute that holds it goes */
 void graph_remove_input(Graph *graph, Value *value);
 void graph_set_output(Graph *graph, int i, Value *value);
+void graph_clear_outputs(Graph *graph); /* none is listed any more */
 
 /* ---- clone.c ----------------------------------------------------------------------------------------------------- */
 

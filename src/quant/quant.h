@@ -153,6 +153,31 @@ void range_judge(const Histogram *histogram, int levels, Range *range);
 MUST_USE Status weights_quantize(Arena *arena, const Tensor *weight, int axis, const float *min_scale, Tensor **ret_q,
                                  Tensor **ret_scales, double *ret_sqnr_db);
 
+/* ---- rounding.c: weights rounded up or down by what the layer's output is off --------------------------------------- */
+
+#define MOMENTS_BLOCK 256
+
+/* Sums over positions of the inputs x (length,) that the weights of an output channel multiply, for each group of a convolution. */
+typedef struct Moments {
+    int64_t groups, length; /* of a matrix product 1 and its rows */
+    int64_t count;          /* positions, of each group; counted by the caller */
+    double *sums;           /* (groups, length) of x */
+    double *products;       /* of x x', the upper halves of blocks along the diagonal: rows of one block, then of the next */
+} Moments;
+Moments *moments_new(int64_t groups, int64_t length);
+void moments_free(Moments *moments); /* NULL is fine */
+void moments_add(Moments *moments, int64_t group, const float *x); /* (length,) finite */
+
+typedef struct RoundingBlocks {
+    const Moments *moments;
+    double *covariances;
+} RoundingBlocks;
+void rounding_prepare(const Moments *moments, RoundingBlocks *ret);
+void rounding_release(RoundingBlocks *blocks);
+/* Weights w[i * step], i < length, of one output channel, rounded in q[i * step]; changes q where that lowers the error of the output.
+ * Returns how many changes were made. */
+int64_t rounding_descend(const RoundingBlocks *blocks, int64_t group, const float *w, int64_t step, float scale, int8_t *q);
+
 /* ---- targets.c: profiles as data --------------------------------------------------------------------------------- */
 
 typedef struct Target {

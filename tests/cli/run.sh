@@ -123,6 +123,7 @@ cp a.onnx fast.onnx
 holds "a method of one's own" job --effort fast --method minmax
 holds "gives another model" sh -c '! cmp -s a.onnx fast.onnx'
 holds "effort max measures every node" job --effort max
+holds "and rounds weights by the outputs of their layers" grep -q '"rounding_learned":[[:space:]]*true' a.json
 holds "worst first" sh -c "sed -n '/\"sensitivity\"/,/]/p' a.json | sed -n 's/.*sqnr_db\":[[:space:]]*\([0-9.]*\).*/\1/p' | sort -n -c"
 holds "biases as they are" job --effort fast --bias-correction off
 cp a.onnx plain.onnx

@@ -115,6 +115,29 @@ void team_run(Team *team, int64_t n, TeamWork work, void *context)
     atomic_store(&team->running, false);
 }
 
+typedef struct Split {
+    TeamRange work;
+    void *context;
+    int64_t n, parts;
+} Split;
+
+static void split_part(void *data, int64_t part, int worker)
+{
+    const Split *split = data;
+    int64_t each = split->n / split->parts, more = split->n % split->parts; /* the first `more` parts have one item more */
+    int64_t begin = part * each + MIN(part, more);
+    split->work(split->context, begin, begin + each + (part < more ? 1 : 0), worker);
+}
+
+void team_split(Team *team, int64_t n, int64_t least, TeamRange work, void *context)
+{
+    enum { PARTS_A_THREAD = 4 }; /* so that a thread that is held up leaves work to the others */
+    int64_t parts = team_size(team) == 1 ? 1 : MIN((int64_t)team->size * PARTS_A_THREAD, n / MAX(least, 1));
+    Split split = {work, context, n, MAX(parts, 1)};
+    if (n > 0)
+        team_run(team, split.parts, split_part, &split);
+}
+
 Status team_try(Team *team, Status (*attempt)(void *context, Team *team), void *context)
 {
     int size = team == NULL ? 1 : team->size;

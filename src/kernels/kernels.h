@@ -203,10 +203,11 @@ void pool_global_lp(Team *team, int64_t planes, int64_t n, int p, const float *x
 /* y = x * scale[c] + shift[c] over (outer, channels, inner). */
 void norm_affine(Team *team, int64_t outer, int64_t channels, int64_t inner, const float *x, const float *scale,
                  const float *shift, float *y);
-/* Each row of n: (x - mean) / sqrt(variance + epsilon); mean and 1 / sqrt() go to ret_mean and ret_inverse (rows,) or
- * NULL. y may be x. */
-void norm_rows(Team *team, int64_t rows, int64_t n, float epsilon, const float *x, float *y, float *ret_mean,
-               float *ret_inverse);
+/* Each row of n: (x - mean) / sqrt(variance + epsilon) * scale + shift; mean and 1 / sqrt() go to ret_mean and ret_inverse
+ * (rows,) or NULL. scale and shift are n floats, `step` further for each next row, or NULL: 1 and 0; no shift without scale. y may
+ * be x. */
+void norm_rows(Team *team, int64_t rows, int64_t n, float epsilon, const float *x, const float *scale, int64_t scale_step,
+               const float *shift, int64_t shift_step, float *y, float *ret_mean, float *ret_inverse);
 /* Local response normalization over `size` neighbouring channels: x (outer, channels, inner). */
 void norm_lrn(Team *team, int64_t outer, int64_t channels, int64_t inner, int64_t size, float alpha, float beta,
               float bias, const float *x, float *y);

@@ -12,6 +12,7 @@ typedef struct Norm {
     float alpha, beta, bias, epsilon;
     int p;
     const float *x, *scale, *shift;
+    int64_t scale_step, shift_step; /* floats from row to row */
     float *y, *mean, *inverse;
 } Norm;
 
@@ -39,15 +40,13 @@ CPU_BODY double join(const double *lanes)
     return sum;
 }
 
-CPU_BODY void rows_row_body(void *context, int64_t row, int worker)
+CPU_BODY void rows_row_body(const Norm *norm, int64_t row)
 {
-    const Norm *norm = context;
     int64_t n = norm->inner, whole = n - n % LANES;
     const float *x = norm->x + row * n;
     float *y = norm->y + row * n;
     double sums[LANES] = {0}, squares[LANES] = {0};
 
-    (void)worker;
     for (int64_t i = 0; i < whole; i += LANES)
         for (int64_t l = 0; l < LANES; l++)
             sums[l] += (double)x[i + l];
@@ -64,15 +63,31 @@ CPU_BODY void rows_row_body(void *context, int64_t row, int worker)
         squares[i - whole] += difference * difference;
     }
     double inverse = 1.0 / sqrt((n == 0 ? 0.0 : join(squares) / (double)n) + (double)norm->epsilon);
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (float)(((double)x[i] - mean) * inverse);
+    const float *scale = norm->scale == NULL ? NULL : norm->scale + row * norm->scale_step;
+    const float *shift = norm->shift == NULL ? NULL : norm->shift + row * norm->shift_step;
+    if (scale == NULL)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)(((double)x[i] - mean) * inverse);
+    else if (shift == NULL)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)(((double)x[i] - mean) * inverse) * scale[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)(((double)x[i] - mean) * inverse) * scale[i] + shift[i];
     if (norm->mean != NULL)
         norm->mean[row] = (float)mean;
     if (norm->inverse != NULL)
         norm->inverse[row] = (float)inverse;
 }
 
-CPU_LEVELS(static, rows_row, (void *context, int64_t row, int worker), (context, row, worker))
+CPU_LEVELS(static, rows_row, (const Norm *norm, int64_t row), (norm, row))
+
+static void rows_range(void *context, int64_t begin, int64_t end, int worker)
+{
+    (void)worker;
+    for (int64_t row = begin; row < end; row++)
+        rows_row(context, row);
+}
 
 /* One image: square sums over the channels c - (size - 1) / 2 ... c + size / 2 (both ends included, cut at the
  * edges). */
@@ -122,11 +137,13 @@ void norm_affine(Team *team, int64_t outer, int64_t channels, int64_t inner, con
     team_run(team, outer * channels, affine_plane, &norm);
 }
 
-void norm_rows(Team *team, int64_t rows, int64_t n, float epsilon, const float *x, float *y, float *ret_mean,
-               float *ret_inverse)
+void norm_rows(Team *team, int64_t rows, int64_t n, float epsilon, const float *x, const float *scale, int64_t scale_step,
+               const float *shift, int64_t shift_step, float *y, float *ret_mean, float *ret_inverse)
 {
-    Norm norm = {.inner = n, .epsilon = epsilon, .x = x, .y = y, .mean = ret_mean, .inverse = ret_inverse};
-    team_run(team, rows, rows_row, &norm);
+    enum { ENOUGH = 1 << 12 };
+    Norm norm = {.inner = n, .epsilon = epsilon, .x = x, .scale = scale, .scale_step = scale_step, .shift = shift,
+                 .shift_step = shift_step, .y = y, .mean = ret_mean, .inverse = ret_inverse};
+    team_split(team, rows, ENOUGH / MAX(n, 1) + 1, rows_range, &norm);
 }
 
 void norm_lrn(Team *team, int64_t outer, int64_t channels, int64_t inner, int64_t size, float alpha, float beta,

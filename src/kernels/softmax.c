@@ -93,13 +93,11 @@ CPU_LEVELS(static, soft_strip, (const float *x, float *y, int64_t n, int64_t inn
            (x, y, n, inner, columns))
 
 /* Item: a strip of one outer index. */
-static void run_item(void *context, int64_t item, int worker)
+static void run_item(const Softmax *softmax, int64_t item)
 {
-    const Softmax *softmax = context;
     int64_t strips = (softmax->inner + STRIP - 1) / STRIP, first = item % strips * STRIP;
     int64_t at = item / strips * softmax->n * softmax->inner + first, columns = MIN(softmax->inner - first, STRIP);
 
-    (void)worker;
     if (softmax->kind == LOG_SOFTMAX)
         for (int64_t c = 0; c < columns; c++)
             log_line(softmax->x + at + c, softmax->y + at + c, softmax->n, softmax->inner);
@@ -109,9 +107,17 @@ static void run_item(void *context, int64_t item, int worker)
         soft_strip(softmax->x + at, softmax->y + at, softmax->n, softmax->inner, columns);
 }
 
+static void run_range(void *context, int64_t begin, int64_t end, int worker)
+{
+    (void)worker;
+    for (int64_t item = begin; item < end; item++)
+        run_item(context, item);
+}
+
 void softmax_float(Team *team, SoftmaxKind kind, int64_t outer, int64_t n, int64_t inner, const float *x, float *y)
 {
+    enum { ENOUGH = 1 << 11 }; /* elements worth handing to a thread */
     Softmax softmax = {kind, n, inner, x, y};
     if (n > 0 && inner > 0)
-        team_run(team, outer * ((inner + STRIP - 1) / STRIP), run_item, &softmax);
+        team_split(team, outer * ((inner + STRIP - 1) / STRIP), ENOUGH / (n * MIN(inner, STRIP)) + 1, run_range, &softmax);
 }

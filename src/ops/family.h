@@ -68,6 +68,9 @@ MUST_USE Status eval_converted(EvalCtx *ctx, const Tensor *tensor, DType dtype, 
 /* Copies a block of dims[rank] elements of `bytes` each; strides in elements, may be 0 (source) or negative. */
 void strided_copy(void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides, int rank,
                   const int64_t *dims, size_t bytes);
+/* The same by a team, for copies of which no two elements go to one place. */
+void strided_copy_shared(Team *team, void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides, int rank,
+                         const int64_t *dims, size_t bytes);
 /* The same between tensors of one type, elements of fewer than 8 bits included; offsets and strides in elements. */
 void strided_copy_elements(Tensor *to, int64_t to_offset, const int64_t *to_strides, const Tensor *from, int64_t from_offset,
                            const int64_t *from_strides, int rank, const int64_t *dims);

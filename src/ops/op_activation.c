@@ -130,31 +130,29 @@ static const ClipRow clip_rows[FAMILY_DTYPES] = {FAMILY_NUMBERS(FAMILY_ENTRY, cl
 
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
-enum { CHUNK = 1 << 15 }; /* elements a thread takes at a time */
+enum { LEAST = 1 << 12 }; /* elements worth handing to a thread */
 
 typedef struct ActivationWork {
     ActivationRow row;
     const char *in;
     char *out;
     size_t bytes; /* of an element */
-    int64_t count;
     double a, b;
 } ActivationWork;
 
-static void run_chunk(void *context, int64_t item, int worker)
+static void run_range(void *context, int64_t begin, int64_t end, int worker)
 {
     const ActivationWork *work = context;
-    int64_t begin = item * CHUNK;
     size_t offset = (size_t)begin * work->bytes;
 
     (void)worker;
-    work->row(MIN(CHUNK, work->count - begin), work->in + offset, work->out + offset, work->a, work->b);
+    work->row(end - begin, work->in + offset, work->out + offset, work->a, work->b);
 }
 
 static Status eval_activation(EvalCtx *ctx, const Activation *activation)
 {
     const Tensor *x = ctx->in[0];
-    ActivationWork work = {.a = activation->a, .b = activation->b, .in = x->data, .count = x->count};
+    ActivationWork work = {.a = activation->a, .b = activation->b, .in = x->data};
 
     if (x->dtype != DT_FLOAT && x->dtype != DT_DOUBLE)
         return eval_bad_dtype(ctx, 0);
@@ -166,8 +164,7 @@ static Status eval_activation(EvalCtx *ctx, const Activation *activation)
     work.row = x->dtype == DT_FLOAT ? activation->on_float : activation->on_double;
     work.bytes = (size_t)dtype_bits(x->dtype) / 8;
     work.out = ctx->out[0].data;
-    if (x->count > 0)
-        team_run(x->count > CHUNK ? ctx->team : NULL, (x->count + CHUNK - 1) / CHUNK, run_chunk, &work);
+    team_split(ctx->team, x->count, LEAST, run_range, &work);
     return NULL;
 }
 

@@ -95,31 +95,28 @@ static UnaryTable is_inf_tables[4] = { /* bit 0: positive infinity counts, bit 1
 
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
-enum { CHUNK = 1 << 15 }; /* elements a thread takes at a time */
+enum { LEAST = 1 << 12 }; /* elements worth handing to a thread */
 
 typedef struct UnaryWork {
     UnaryRow row;
     const char *in;
     char *out;
     size_t in_bytes, out_bytes; /* of an element */
-    int64_t count;
 } UnaryWork;
 
-static void run_chunk(void *context, int64_t item, int worker)
+static void run_range(void *context, int64_t begin, int64_t end, int worker)
 {
     const UnaryWork *work = context;
-    int64_t begin = item * CHUNK;
 
     (void)worker;
-    work->row(MIN(CHUNK, work->count - begin), work->in + (size_t)begin * work->in_bytes,
-              work->out + (size_t)begin * work->out_bytes);
+    work->row(end - begin, work->in + (size_t)begin * work->in_bytes, work->out + (size_t)begin * work->out_bytes);
 }
 
 Status eval_unary(EvalCtx *ctx, const UnaryRow *rows, DType out)
 {
     const Tensor *x = ctx->in[0];
     DType dtype = out == DT_UNDEFINED ? x->dtype : out;
-    UnaryWork work = {.in = x->data, .in_bytes = (size_t)dtype_bits(x->dtype) / 8, .count = x->count};
+    UnaryWork work = {.in = x->data, .in_bytes = (size_t)dtype_bits(x->dtype) / 8};
 
     if (rows[x->dtype] == NULL)
         return eval_bad_dtype(ctx, 0);
@@ -127,8 +124,7 @@ Status eval_unary(EvalCtx *ctx, const UnaryRow *rows, DType out)
     work.row = rows[x->dtype];
     work.out = ctx->out[0].data;
     work.out_bytes = (size_t)dtype_bits(dtype) / 8;
-    if (x->count > 0)
-        team_run(x->count > CHUNK ? ctx->team : NULL, (x->count + CHUNK - 1) / CHUNK, run_chunk, &work);
+    team_split(ctx->team, x->count, LEAST, run_range, &work);
     return NULL;
 }
 

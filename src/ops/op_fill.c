@@ -248,7 +248,7 @@ static Status eval_expand(EvalCtx *ctx)
     }
     TRY(eval_output(ctx, 0, x->dtype, rank, dims));
     row_major_strides(rank, dims, to);
-    strided_copy(ctx->out[0].data, to, x->data, from, rank, dims, bytes);
+    strided_copy_shared(ctx->team, ctx->out[0].data, to, x->data, from, rank, dims, bytes);
     return NULL;
 }
 

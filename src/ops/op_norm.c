@@ -127,7 +127,8 @@ static Status run_groups(EvalCtx *ctx, int64_t groups, int64_t outer, int64_t ch
     TRY(channel_floats(ctx, 1, scales, &scale));
     TRY(channel_floats(ctx, 2, scales, &bias));
     TRY(heavy_output(ctx, 0, x->dtype, x->rank, x->dims, &y));
-    norm_rows(ctx->team, outer * groups, channels / groups * inner, epsilon, floats, y.data, NULL, NULL);
+    norm_rows(ctx->team, outer * groups, channels / groups * inner, epsilon, floats, NULL, 0, NULL, 0, y.data, NULL,
+              NULL);
     norm_affine(ctx->team, outer, scales, channels / scales * inner, y.data, scale, bias, y.data);
     return heavy_finish(ctx, &y);
 }
@@ -229,14 +230,8 @@ static Status eval_layer(EvalCtx *ctx)
             TRY(eval_output(ctx, i + 1, DT_FLOAT, x->rank, dims));
             statistics[i] = ctx->out[i + 1].data;
         }
-    norm_rows(ctx->team, rows, n, node_float(ctx->node, "epsilon", 1e-5F), floats, y.data, statistics[0],
-              statistics[1]);
-    for (int64_t row = 0; row < rows; row++) {
-        const float *factor = scale + row * scale_step, *shift = bias == NULL ? NULL : bias + row * bias_step;
-        float *to = y.data + row * n;
-        for (int64_t i = 0; i < n; i++)
-            to[i] = shift == NULL ? to[i] * factor[i] : to[i] * factor[i] + shift[i];
-    }
+    norm_rows(ctx->team, rows, n, node_float(ctx->node, "epsilon", 1e-5F), floats, scale, scale_step, bias, bias_step, y.data,
+              statistics[0], statistics[1]);
     return heavy_finish(ctx, &y);
 }
 

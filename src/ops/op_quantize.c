@@ -69,10 +69,28 @@ typedef struct Walk {
 } Walk;
 typedef void (*Piece)(const Walk *walk, int64_t at, int64_t n, int64_t which);
 
-static void each_piece(const Blocks *blocks, const Walk *walk, Piece run)
+/* Under one scale: by ranges of whole bytes, also of elements of fewer than 8 bits. */
+typedef struct Single {
+    const Walk *walk;
+    Piece run;
+    int64_t n;
+} Single;
+
+enum { STEP = 64, LEAST_STEPS = (1 << 12) / STEP };
+
+static void single_range(void *context, int64_t begin, int64_t end, int worker)
+{
+    const Single *single = context;
+
+    (void)worker;
+    single->run(single->walk, begin * STEP, MIN(end * STEP, single->n) - begin * STEP, 0);
+}
+
+static void each_piece(Team *team, const Blocks *blocks, const Walk *walk, Piece run)
 {
     if (blocks->scales == 1 && !blocks->blocked) {
-        run(walk, 0, blocks->n, 0);
+        Single single = {walk, run, blocks->n};
+        team_split(team, (blocks->n + STEP - 1) / STEP, LEAST_STEPS, single_range, &single);
         return;
     }
     for (int64_t o = 0; o < blocks->outer; o++)
@@ -210,7 +228,7 @@ static Status eval_quantize(EvalCtx *ctx)
     TRY(find_blocks(ctx, x, scale, zero, &blocks));
     TRY(eval_converted(ctx, x, DT_FLOAT, &walk.x));
     TRY(eval_output(ctx, 0, dtype, x->rank, x->dims));
-    each_piece(&blocks, &walk, quantize_piece);
+    each_piece(ctx->team, &blocks, &walk, quantize_piece);
     return NULL;
 }
 
@@ -267,7 +285,7 @@ static Status eval_dequantize(EvalCtx *ctx)
     TRY(eval_require_same_dtype(ctx, 0, 2));
     TRY(find_blocks(ctx, x, scale, zero, &blocks));
     TRY(eval_output(ctx, 0, dtype, x->rank, x->dims));
-    each_piece(&blocks, &walk, dequantize_piece);
+    each_piece(ctx->team, &blocks, &walk, dequantize_piece);
     return NULL;
 }
 

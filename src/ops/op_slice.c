@@ -165,7 +165,8 @@ static Status eval_slice(EvalCtx *ctx)
     if (ctx->out[0].count == 0)
         return NULL;
     row_major_strides(x->rank, dims, to);
-    strided_copy(ctx->out[0].data, to, (const char *)x->data + offset * (int64_t)bytes, from, x->rank, dims, bytes);
+    strided_copy_shared(ctx->team, ctx->out[0].data, to, (const char *)x->data + offset * (int64_t)bytes, from, x->rank, dims,
+                        bytes);
     return NULL;
 }
 

@@ -88,7 +88,7 @@ static Status eval_transpose(EvalCtx *ctx)
         return NULL;
     }
     row_major_strides(x->rank, dims, to);
-    strided_copy(ctx->out[0].data, to, x->data, from, x->rank, dims, bytes);
+    strided_copy_shared(ctx->team, ctx->out[0].data, to, x->data, from, x->rank, dims, bytes);
     return NULL;
 }
 
@@ -174,7 +174,7 @@ static Status eval_depth_to_space(EvalCtx *ctx)
         x->dims[1] * plane, crd ? b * b * plane : plane, w, crd ? b * plane : b * c * plane, 1, crd ? plane : c * plane,
     };
     row_major_strides(6, dims, to);
-    strided_copy(ctx->out[0].data, to, x->data, from, 6, dims, bytes);
+    strided_copy_shared(ctx->team, ctx->out[0].data, to, x->data, from, 6, dims, bytes);
     return NULL;
 }
 
@@ -190,7 +190,7 @@ static Status eval_space_to_depth(EvalCtx *ctx)
     const int64_t dims[6] = {x->dims[0], b, b, x->dims[1], h, w};
     const int64_t from[6] = {x->dims[1] * plane, row, 1, plane, b * row, b};
     row_major_strides(6, dims, to);
-    strided_copy(ctx->out[0].data, to, x->data, from, 6, dims, bytes);
+    strided_copy_shared(ctx->team, ctx->out[0].data, to, x->data, from, 6, dims, bytes);
     return NULL;
 }
 

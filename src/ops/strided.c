@@ -160,6 +160,43 @@ void strided_copy_elements(Tensor *to, int64_t to_offset, const int64_t *to_stri
     } while (odometer_next(rank, dims, index));
 }
 
+typedef struct SharedCopy {
+    char *to;
+    const char *from;
+    const int64_t *to_strides, *from_strides, *dims; /* from `axis` on */
+    int rank;
+    size_t bytes;
+} SharedCopy;
+
+static void copy_range(void *context, int64_t begin, int64_t end, int worker)
+{
+    const SharedCopy *copy = context;
+    int64_t dims[TENSOR_MAX_RANK], size = (int64_t)copy->bytes;
+
+    (void)worker;
+    memcpy(dims, copy->dims, (size_t)copy->rank * sizeof dims[0]);
+    dims[0] = end - begin;
+    strided_copy(copy->to + begin * copy->to_strides[0] * size, copy->to_strides,
+                 copy->from + begin * copy->from_strides[0] * size, copy->from_strides, copy->rank, dims, copy->bytes);
+}
+
+void strided_copy_shared(Team *team, void *to, const int64_t *to_strides, const void *from, const int64_t *from_strides, int rank,
+                         const int64_t *dims, size_t bytes)
+{
+    enum { ENOUGH_BYTES = 1 << 15 };
+    int axis = 0;
+
+    while (axis < rank - 1 && dims[axis] == 1)
+        axis++;
+    if (rank == 0) {
+        strided_copy(to, to_strides, from, from_strides, rank, dims, bytes);
+        return;
+    }
+    SharedCopy copy = {to, from, to_strides + axis, from_strides + axis, dims + axis, rank - axis, bytes};
+    int64_t inner = count_of(dims, axis + 1, rank) * (int64_t)bytes;
+    team_split(team, dims[axis], ENOUGH_BYTES / MAX(inner, 1) + 1, copy_range, &copy);
+}
+
 void strided_fill(void *to, int64_t n, const void *element, size_t bytes)
 {
     static const int64_t one = 1, zero = 0;

@@ -137,6 +137,38 @@ TEST(team_of_none_runs_in_order)
     CHECK_INT(last, 9);
 }
 
+typedef struct Ranges {
+    atomic_int seen[1000];
+    int64_t least, total;
+    atomic_int short_ones;
+} Ranges;
+
+static void mark_range(void *context, int64_t begin, int64_t end, int worker)
+{
+    Ranges *ranges = context;
+    (void)worker;
+    if (end - begin < MIN(ranges->least, ranges->total))
+        atomic_fetch_add(&ranges->short_ones, 1);
+    for (int64_t i = begin; i < end; i++)
+        atomic_fetch_add(&ranges->seen[i], 1);
+}
+
+TEST(split_ranges_are_all_items_once_and_none_too_short)
+{
+    static const int64_t totals[] = {0, 1, 2, 7, 64, 999, 1000}, leasts[] = {0, 1, 3, 100, 5000};
+    Team *team = team_new(WORKERS);
+    for (size_t t = 0; t < COUNT_OF(totals); t++)
+        for (size_t l = 0; l < COUNT_OF(leasts); l++)
+            for (int alone = 0; alone < 2; alone++) {
+                Ranges ranges = {.least = leasts[l], .total = totals[t]};
+                team_split(alone == 1 ? NULL : team, totals[t], leasts[l], mark_range, &ranges);
+                for (int64_t i = 0; i < (int64_t)COUNT_OF(ranges.seen); i++)
+                    CHECK_INT(ranges.seen[i], i < totals[t]);
+                CHECK_INT(ranges.short_ones, 0);
+            }
+    team_free(team);
+}
+
 static void wait_for_others(void *context, int64_t item, int worker)
 {
     (void)item;

@@ -11,7 +11,7 @@ TEST(norm_rows_gives_mean_zero_and_variance_one)
                        1000001, 1000002, 1000003, 1000004}; /* far from zero: single precision sums would fail */
     float y[8], mean[2], inverse[2];
 
-    norm_rows(NULL, 2, 4, 0.0F, x, y, mean, inverse);
+    norm_rows(NULL, 2, 4, 0.0F, x, NULL, 0, NULL, 0, y, mean, inverse);
     for (int row = 0; row < 2; row++) {
         CHECK_NEAR(y[4 * row], -1.3416408, 1e-5);
         CHECK_NEAR(y[4 * row + 3], 1.3416408, 1e-5);
@@ -19,6 +19,13 @@ TEST(norm_rows_gives_mean_zero_and_variance_one)
     }
     CHECK_NEAR(mean[0], 2.5, 0);
     CHECK_NEAR(mean[1], 1000002.5, 0);
+    const float scale[] = {1, 1, 1, 2, 1, 1, 1, 3}, shift[] = {10, 0, 0, 1};
+    norm_rows(NULL, 2, 4, 0.0F, x, scale, 4, shift, 0, y, NULL, NULL);
+    CHECK_NEAR(y[0], 10 - 1.3416408, 1e-5);
+    CHECK_NEAR(y[3], 2 * 1.3416408 + 1, 1e-5);
+    CHECK_NEAR(y[7], 3 * 1.3416408 + 1, 1e-5);
+    norm_rows(NULL, 2, 4, 0.0F, x, scale, 0, NULL, 0, y, NULL, NULL);
+    CHECK_NEAR(y[7], 2 * 1.3416408, 1e-5);
 }
 
 TEST(norm_affine_scales_channels)

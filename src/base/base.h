@@ -180,8 +180,8 @@ int team_size(const Team *team);
 /* Runs work(context, item, worker) for item 0..n-1, each once, in any order; worker is 0..team_size-1. Returns when all
  * are done. A NULL team runs them here in order. Not re-entrant: the work must not use the same team. */
 void team_run(Team *team, int64_t n, TeamWork work, void *context);
-/* work(context, begin, end, worker) for ranges that together are 0..n-1, each of at least `least` items (but where there are fewer):
- * what is too little to be worth handing out runs here as one range. */
+/* work(context, begin, end, worker) for ranges that together are 0..n-1, each of at least `least` items (but where there are
+ * fewer): what is too little to be worth handing out runs here as one range. */
 typedef void (*TeamRange)(void *context, int64_t begin, int64_t end, int worker);
 void team_split(Team *team, int64_t n, int64_t least, TeamRange work, void *context);
 /* attempt(context, team); while it ends in CODE_MEMORY, again from its beginning with half as many threads, down to the caller

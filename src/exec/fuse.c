@@ -6,41 +6,21 @@
  *               └────────── Mul ─ y             ==>   x ─ FusedConv ─ y
  *     x ─┬─ QLinearSigmoid ─┐
  *        └───────────────── QLinearMul ─ y      ==>   x ─ QLinearGated ─ y        (a table of 256; QLinearAdd of a constant too)
+ *     a ─ MatMul ─ Add b ─ y, GELU in five ops  ==>   fuse_float.c
  *
  * A joined step keeps its parts, and runs them one by one when an observer wants a value in between: so calibration, comparison and
  * plain runs share one plan. The parts stand where the last of them stood; nobody else reads what they hand on.
  */
-#include "src/exec/internal.h"
+#include "src/exec/fuse.h"
 
 #include <string.h>
-
-enum { PARTS_MAX = 4 };
-
-typedef struct Fuser {
-    Arena *arena;
-    GraphPlan *plan;
-    int *producer; /* step by value id, -1: none */
-    int *readers;  /* steps that read it, twice where it stands twice; an output of the graph counts, by value id */
-    int *reader;   /* one of them, by value id */
-    bool *taken;   /* by step */
-} Fuser;
-
-typedef struct Chain {
-    int parts[PARTS_MAX]; /* steps in order */
-    int n;
-    Value *out;           /* of the last part */
-    Value *added;
-    const char *activation;
-    float params[2];
-    int n_params;
-} Chain;
 
 static Step *step_at(const Fuser *fuser, int s)
 {
     return &fuser->plan->steps[s];
 }
 
-static bool is_step(const Fuser *fuser, int s, const char *domain, const char *op_type)
+bool fuse_is_step(const Fuser *fuser, int s, const char *domain, const char *op_type)
 {
     if (s < 0 || fuser->taken[s])
         return false;
@@ -48,8 +28,7 @@ static bool is_step(const Fuser *fuser, int s, const char *domain, const char *o
     return strcmp(node->op_type, op_type) == 0 && strcmp(node->domain, domain) == 0;
 }
 
-/* The one step that reads a value; -1 when there are more, or none. */
-static int only_reader(const Fuser *fuser, const Value *value)
+int fuse_only_reader(const Fuser *fuser, const Value *value)
 {
     return fuser->readers[value->id] == 1 ? fuser->reader[value->id] : -1;
 }
@@ -72,7 +51,7 @@ static const ActivationRow activation_rows[] = {
     {"Gelu", "Gelu", NULL, NULL, 0, 0},
 };
 
-static void append(Chain *chain, int step, Value *out)
+void fuse_append(Chain *chain, int step, Value *out)
 {
     chain->parts[chain->n++] = step;
     chain->out = out;
@@ -88,7 +67,7 @@ static void set_activation(Chain *chain, const char *name, int n_params, float a
 
 static bool match_clip(const Fuser *fuser, Chain *chain, int s)
 {
-    if (!is_step(fuser, s, "", "Clip"))
+    if (!fuse_is_step(fuser, s, "", "Clip"))
         return false;
     const Node *node = step_at(fuser, s)->node;
     const Tensor *low = node_constant(node, 1), *high = node_constant(node, 2);
@@ -96,7 +75,7 @@ static bool match_clip(const Fuser *fuser, Chain *chain, int s)
         low->dtype != DT_FLOAT || high->dtype != DT_FLOAT || tensor_get(low, 0) > tensor_get(high, 0))
         return false;
     set_activation(chain, "Clip", 2, (float)tensor_get(low, 0), (float)tensor_get(high, 0));
-    append(chain, s, node->out[0]);
+    fuse_append(chain, s, node->out[0]);
     return true;
 }
 
@@ -111,8 +90,8 @@ static bool match_gated(const Fuser *fuser, Chain *chain)
         bool hard = node_is(gate, "HardSigmoid");
         if ((!hard && !node_is(gate, "Sigmoid")) || gate->out[0] == NULL || fuser->producer[gate->out[0]->id] < 0)
             continue;
-        int g = fuser->producer[gate->out[0]->id], m = only_reader(fuser, gate->out[0]);
-        if (step_at(fuser, g)->node != gate || fuser->taken[g] || !is_step(fuser, m, "", "Mul"))
+        int g = fuser->producer[gate->out[0]->id], m = fuse_only_reader(fuser, gate->out[0]);
+        if (step_at(fuser, g)->node != gate || fuser->taken[g] || !fuse_is_step(fuser, m, "", "Mul"))
             continue;
         const Node *mul = step_at(fuser, m)->node;
         if ((mul->in[0] != x || mul->in[1] != gate->out[0]) && (mul->in[1] != x || mul->in[0] != gate->out[0]))
@@ -120,8 +99,8 @@ static bool match_gated(const Fuser *fuser, Chain *chain)
         if (hard && (node_float(gate, "alpha", 0.2F) != 1.0F / 6.0F || node_float(gate, "beta", 0.5F) != 0.5F))
             continue;
         set_activation(chain, hard ? "HardSwish" : "Swish", hard ? 0 : 1, 1.0F, 0.0F);
-        append(chain, g, gate->out[0]);
-        append(chain, m, mul->out[0]);
+        fuse_append(chain, g, gate->out[0]);
+        fuse_append(chain, m, mul->out[0]);
         return true;
     }
     return false;
@@ -129,18 +108,18 @@ static bool match_gated(const Fuser *fuser, Chain *chain)
 
 static void match_activation(const Fuser *fuser, Chain *chain)
 {
-    int s = only_reader(fuser, chain->out);
+    int s = fuse_only_reader(fuser, chain->out);
     if (match_clip(fuser, chain, s) || match_gated(fuser, chain))
         return;
     for (size_t i = 0; i < COUNT_OF(activation_rows); i++) {
         const ActivationRow *row = &activation_rows[i];
-        if (!is_step(fuser, s, "", row->op_type))
+        if (!fuse_is_step(fuser, s, "", row->op_type))
             continue;
         const Node *node = step_at(fuser, s)->node;
         bool approximate = strcmp(node_string(node, "approximate", "none"), "none") != 0;
         set_activation(chain, approximate ? "GeluTanh" : row->activation, row->a_name != NULL ? 1 : 0,
                        row->a_name != NULL ? node_float(node, row->a_name, row->a) : 0.0F, 0.0F);
-        append(chain, s, node->out[0]);
+        fuse_append(chain, s, node->out[0]);
         return;
     }
 }
@@ -148,8 +127,8 @@ static void match_activation(const Fuser *fuser, Chain *chain)
 /* Sums of two images of the same size. */
 static void match_add(const Fuser *fuser, Chain *chain)
 {
-    int s = only_reader(fuser, chain->out);
-    if (!is_step(fuser, s, "", "Add"))
+    int s = fuse_only_reader(fuser, chain->out);
+    if (!fuse_is_step(fuser, s, "", "Add"))
         return;
     const Node *add = step_at(fuser, s)->node;
     Value *other = add->in[add->in[0] == chain->out ? 1 : 0];
@@ -157,12 +136,12 @@ static void match_add(const Fuser *fuser, Chain *chain)
         !shape_equal(&other->type.shape, &chain->out->type.shape))
         return;
     chain->added = other;
-    append(chain, s, add->out[0]);
+    fuse_append(chain, s, add->out[0]);
 }
 
 /* ---- the joined step ------------------------------------------------------------------------------------------------ */
 
-static void join(Fuser *fuser, const Chain *chain, Node *node)
+void fuse_join(Fuser *fuser, const Chain *chain, Node *node)
 {
     Step *last = step_at(fuser, chain->parts[chain->n - 1]);
     Step *parts = arena_array(fuser->arena, (size_t)chain->n, sizeof parts[0]);
@@ -175,7 +154,7 @@ static void join(Fuser *fuser, const Chain *chain, Node *node)
     fuser->producer[chain->out->id] = chain->parts[chain->n - 1];
 }
 
-static Node *new_node(const Fuser *fuser, const Node *like, const OpDef *def, int n_in, int n_attrs, Value *out)
+Node *fuse_new_node(const Fuser *fuser, const Node *like, const OpDef *def, int n_in, int n_attrs, Value *out)
 {
     Node *node = arena_alloc(fuser->arena, sizeof *node);
     *node = *like;
@@ -196,7 +175,7 @@ static Node *new_node(const Fuser *fuser, const Node *like, const OpDef *def, in
 
 static Node *conv_node(const Fuser *fuser, const Chain *chain, const Node *conv, const OpDef *def)
 {
-    Node *node = new_node(fuser, conv, def, 4, conv->n_attrs + 2, chain->out);
+    Node *node = fuse_new_node(fuser, conv, def, 4, conv->n_attrs + 2, chain->out);
     node->in[0] = conv->in[0];
     node->in[1] = conv->in[1];
     node->in[2] = node_in(conv, 2);
@@ -221,13 +200,13 @@ static void fuse_conv(Fuser *fuser, int s)
     const OpDef *def = op_find(DOMAIN_MICROSOFT, fused, 1);
     const Node *conv = step_at(fuser, s)->node;
     Chain chain = {.n = 0};
-    if (def == NULL || !is_step(fuser, s, "", "Conv") || !value_is_float(conv->out[0]))
+    if (def == NULL || !fuse_is_step(fuser, s, "", "Conv") || !value_is_float(conv->out[0]))
         return;
-    append(&chain, s, conv->out[0]);
+    fuse_append(&chain, s, conv->out[0]);
     match_add(fuser, &chain);
     match_activation(fuser, &chain);
     if (chain.n > 1)
-        join(fuser, &chain, conv_node(fuser, &chain, conv, def));
+        fuse_join(fuser, &chain, conv_node(fuser, &chain, conv, def));
 }
 
 enum { MUL_A = 0, MUL_B = 3, MUL_Y = 6, GATE_SUM = 7 };
@@ -235,9 +214,9 @@ enum { MUL_A = 0, MUL_B = 3, MUL_Y = 6, GATE_SUM = 7 };
 /* An 8-bit gate of x alone: its QLinearSigmoid, or its QLinearAdd with a constant, which is what HardSigmoid becomes. */
 static bool is_gate_of(const Fuser *fuser, int g, const Value *x)
 {
-    if (is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearSigmoid"))
+    if (fuse_is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearSigmoid"))
         return step_at(fuser, g)->node->in[0] == x;
-    if (!is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearAdd"))
+    if (!fuse_is_step(fuser, g, DOMAIN_MICROSOFT, "QLinearAdd"))
         return false;
     const Node *add = step_at(fuser, g)->node;
     for (int side = MUL_A; side <= MUL_B; side += MUL_B) {
@@ -254,7 +233,7 @@ static Node *gated_node(const Fuser *fuser, const Node *mul, int x_side, const N
 {
     enum { SIGMOID_Y = 3, MORE = 6 };
     bool sum = strcmp(gate->op_type, "QLinearAdd") == 0;
-    Node *node = new_node(fuser, mul, &op_private_qlineargated, GATE_SUM + MORE, 0, mul->out[0]);
+    Node *node = fuse_new_node(fuser, mul, &op_private_qlineargated, GATE_SUM + MORE, 0, mul->out[0]);
     for (int i = 0; i < 3; i++)
         node->in[i] = mul->in[x_side + i];
     for (int i = 0; i < 2; i++) {
@@ -281,18 +260,18 @@ static bool is_fixed(const Node *node)
 /* QLinearMul of a value and a gate of it: a function of one byte. */
 static void fuse_gated(Fuser *fuser, int s)
 {
-    if (!is_step(fuser, s, DOMAIN_MICROSOFT, "QLinearMul"))
+    if (!fuse_is_step(fuser, s, DOMAIN_MICROSOFT, "QLinearMul"))
         return;
     const Node *mul = step_at(fuser, s)->node;
     for (int side = MUL_A; side <= MUL_B; side += MUL_B) {
         const Value *gated = mul->in[side], *x = mul->in[MUL_B - side];
         int g = gated->constant != NULL ? -1 : fuser->producer[gated->id];
-        if (gated == x || g < 0 || !is_gate_of(fuser, g, x) || only_reader(fuser, gated) != s)
+        if (gated == x || g < 0 || !is_gate_of(fuser, g, x) || fuse_only_reader(fuser, gated) != s)
             continue;
         Node *node = gated_node(fuser, mul, MUL_B - side, step_at(fuser, g)->node);
         Chain chain = {.parts = {g, s}, .n = 2, .out = mul->out[0]};
         if (is_fixed(node))
-            join(fuser, &chain, node);
+            fuse_join(fuser, &chain, node);
         return;
     }
 }
@@ -331,6 +310,8 @@ void fuse_steps(GraphPlan *plan, Arena *arena, uint32_t n_ids)
     for (int s = 0; s < plan->n_steps; s++) {
         fuse_conv(&fuser, s);
         fuse_gated(&fuser, s);
+        fuse_bias(&fuser, s);
+        fuse_gelu(&fuser, s);
     }
     int n = 0;
     for (int s = 0; s < plan->n_steps; s++)

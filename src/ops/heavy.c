@@ -255,10 +255,18 @@ Status read_channel_scales(EvalCtx *ctx, int scale, int zero, DType dtype, int64
     }
     TRY(eval_scratch(ctx, (size_t)result.zeros * sizeof(int32_t), &data));
     int32_t *values = data;
-    for (int64_t i = 0; i < result.zeros; i++) {
-        values[i] = zeros == NULL ? 0 : (int32_t)tensor_get_int(zeros, i);
+    values[0] = 0;
+    if (zeros != NULL && dtype == DT_UINT8)
+        for (int64_t i = 0; i < result.zeros; i++)
+            values[i] = ((const uint8_t *)zeros->data)[i];
+    else if (zeros != NULL && dtype == DT_INT8)
+        for (int64_t i = 0; i < result.zeros; i++)
+            values[i] = ((const int8_t *)zeros->data)[i];
+    else
+        for (int64_t i = 0; zeros != NULL && i < result.zeros; i++)
+            values[i] = (int32_t)tensor_get_int(zeros, i);
+    for (int64_t i = 0; i < result.zeros; i++)
         result.all_zero = result.all_zero && values[i] == 0;
-    }
     result.zero = values;
     *ret = result;
     return NULL;

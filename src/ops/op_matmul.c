@@ -262,9 +262,13 @@ static Status run_matmul(EvalCtx *ctx, bool fast)
     }
     FloatProduct product = {.batch = plan.batch, .m = plan.m, .n = plan.n, .k = plan.k, .pairs = plan.pairs,
                             .a = float_matrix(a->data, plan.k, 1), .b = float_matrix(b->data, plan.n, 1), .c = c->data};
+    const Tensor *bias = eval_in(ctx, 2); /* of BiasedMatMul, a constant row */
+    product.bias = bias == NULL ? NULL : bias->data;
     if (fast)
         return heavy_product(ctx, &product, 1);
     gemm_float(ctx->team, plan.batch, plan.pairs, plan.m, plan.n, plan.k, product.a, product.b, c->data);
+    for (int64_t i = 0; bias != NULL && i < c->count; i++)
+        ((float *)c->data)[i] += product.bias[i % plan.n];
     return NULL;
 }
 
@@ -403,6 +407,20 @@ const OpDef op_matmul = {
     .impls = matmul_impls,
     .quant = {QUANT_WEIGHTED, 3, 1, -1, weight_axis_matmul},
     .widen_half = true,
+};
+
+const OpDef op_private_biasedmatmul = {
+    .type = "BiasedMatMul",
+    .domain = DOMAIN_MICROSOFT,
+    .versions = {1},
+    .min_in = 3,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    .infer = infer_matmul,
+    .eval = eval_matmul,
+    .impls = matmul_impls,
+    .quant = RULE_FLOAT,
 };
 
 const OpDef op_gemm = {

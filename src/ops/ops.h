@@ -160,6 +160,7 @@ struct OpDef {
 
 /* Ops that no file can name: the executor makes them of others. */
 extern const OpDef op_private_qlineargated; /* op_qelementwise.c */
+extern const OpDef op_private_biasedmatmul; /* op_matmul.c: MatMul and a bias (n,), input 2 */
 
 /* registry.c */
 const OpDef *op_find(const char *domain, const char *type, int opset); /* NULL when unknown or older than versions[0] */

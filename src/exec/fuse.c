@@ -6,7 +6,7 @@
  *               └────────── Mul ─ y             ==>   x ─ FusedConv ─ y
  *     x ─┬─ QLinearSigmoid ─┐
  *        └───────────────── QLinearMul ─ y      ==>   x ─ QLinearGated ─ y        (a table of 256; QLinearAdd of a constant too)
- *     a ─ MatMul ─ Add b ─ y, GELU in five ops  ==>   fuse_float.c
+ *     biases of products; GELU in five ops, LayerNormalization in nine: fuse_float.c
  *
  * A joined step keeps its parts, and runs them one by one when an observer wants a value in between: so calibration, comparison and
  * plain runs share one plan. The parts stand where the last of them stood; nobody else reads what they hand on.
@@ -312,6 +312,7 @@ void fuse_steps(GraphPlan *plan, Arena *arena, uint32_t n_ids)
         fuse_gated(&fuser, s);
         fuse_bias(&fuser, s);
         fuse_gelu(&fuser, s);
+        fuse_norm(&fuser, s);
     }
     int n = 0;
     for (int s = 0; s < plan->n_steps; s++)

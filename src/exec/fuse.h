@@ -4,7 +4,7 @@
 
 #include "src/exec/internal.h"
 
-enum { PARTS_MAX = 5 };
+enum { PARTS_MAX = 9 };
 
 typedef struct Fuser {
     Arena *arena;
@@ -38,5 +38,6 @@ void fuse_join(Fuser *fuser, const Chain *chain, Node *node);
 /* fuse_float.c: try at step s. */
 void fuse_bias(Fuser *fuser, int s);
 void fuse_gelu(Fuser *fuser, int s);
+void fuse_norm(Fuser *fuser, int s);
 
 #endif

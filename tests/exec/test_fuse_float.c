@@ -51,10 +51,46 @@ static void other_half(Model *m)
     test_output(gelu_of(m, test_input(m, "x", "2,3,8"), 1.41421356f, 0.25f));
 }
 
+static Value *norm_of(Model *m, Value *x, bool by_mul, int64_t axis)
+{
+    Value *mean = TEST_NODE(m, "ReduceMean", "mean", x);
+    TEST_SET_INTS(mean, "axes", axis);
+    Value *d = TEST_NODE(m, "Sub", "d", x, mean), *two = by_mul ? d : test_number(m, "two", 2);
+    Value *variance = TEST_NODE(m, "ReduceMean", "variance", TEST_NODE(m, by_mul ? "Mul" : "Pow", "square", d, two));
+    TEST_SET_INTS(variance, "axes", axis);
+    Value *root = TEST_NODE(m, "Sqrt", "root", TEST_NODE(m, "Add", "more", variance, test_number(m, "epsilon", 1e-3f)));
+    Value *scaled = TEST_NODE(m, "Mul", "scaled", test_floats(m, "scale", "8"), TEST_NODE(m, "Div", "n", d, root));
+    return TEST_NODE(m, "Add", "y", scaled, test_floats(m, "shift", "8"));
+}
+
+static void norm(Model *m)
+{
+    Value *x = test_input(m, "x", "2,3,8"), *y = norm_of(m, x, false, -1);
+    test_output(TEST_NODE(m, "Add", "z", x, y)); /* x is read behind it too */
+}
+
+static void norm_by_mul(Model *m)
+{
+    test_output(norm_of(m, test_input(m, "x", "2,3,8"), true, 2));
+}
+
+static void norm_of_columns(Model *m)
+{
+    test_output(norm_of(m, test_input(m, "x", "2,3,8"), false, 1));
+}
+
+static void norm_that_is_seen(Model *m)
+{
+    Value *y = norm_of(m, test_input(m, "x", "2,3,8"), false, -1);
+    test_output(y);
+    test_output(y->producer->in[0]);
+}
+
 static const struct {
     void (*build)(Model *model);
     int steps;
-} cases[] = {{bias_and_gelu, 2}, {bias_that_is_seen, 2}, {bias_of_rows, 2}, {other_root, 5}, {other_half, 5}};
+} cases[] = {{bias_and_gelu, 2}, {bias_that_is_seen, 2}, {bias_of_rows, 2}, {other_root, 5}, {other_half, 5},
+             {norm, 2}, {norm_by_mul, 1}, {norm_of_columns, 9}, {norm_that_is_seen, 9}};
 
 static void count_step(void *context, const StepSeen *seen)
 {

@@ -1,6 +1,7 @@
 /* files.c - reading: whole files mapped, folders listed, paths taken apart. Writing is in atomic.c. */
 #include "src/base/base.h"
 #include "src/base/error_text.h"
+#include "src/base/pages.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -49,6 +50,14 @@ void file_unmap(FileMap *map)
     if (map->data != NULL)
         munmap((void *)(uintptr_t)map->data, map->size);
     *map = (FileMap){NULL, 0};
+}
+
+void file_forget(const FileMap *map, size_t from, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t begin = (from + page - 1) / page * page, end = MIN(from + bytes, map->size) / page * page;
+    if (map->data != NULL && begin < end)
+        (void)madvise((void *)(uintptr_t)(map->data + begin), end - begin, MADV_DONTNEED); /* a wish */
 }
 
 /* ---- listing ----------------------------------------------------------------------------------------------------- */

@@ -71,14 +71,15 @@ static MUST_USE Status fill_model(Model *model, const Onnx__ModelProto *proto)
 }
 
 /* Bytes that are no ModelProto: says what they are instead, where that can be told. */
-static MUST_USE Status unpack_model(const void *data, size_t bytes, void **ret)
+static MUST_USE Status unpack_model(const void *data, size_t bytes, const FileMap *map, void **ret)
 {
     if (bytes == 0)
         return status_new(CODE_MODEL, "not an ONNX model: the file is empty");
     const char *format = sniff_format(data, bytes);
     if (format != NULL)
         return status_new(CODE_MODEL, "not an ONNX model but %s", format);
-    Status status = proto_unpack(&onnx__model_proto__descriptor, data, bytes, ret);
+    Status status = map != NULL ? proto_unpack_file(&onnx__model_proto__descriptor, map, ret)
+                                : proto_unpack(&onnx__model_proto__descriptor, data, bytes, ret);
     if (status_code(status) != CODE_MODEL)
         return status;
     if (sniff_is_text(data, bytes)) {
@@ -88,10 +89,11 @@ static MUST_USE Status unpack_model(const void *data, size_t bytes, void **ret)
     return status_prefix(status, "not a valid ONNX model (copy or export it again)");
 }
 
-static MUST_USE Status load_bytes(const void *data, size_t bytes, const char *name, Model **ret)
+/* map: the file that the bytes are, or NULL. */
+static MUST_USE Status load_bytes(const void *data, size_t bytes, const FileMap *map, const char *name, Model **ret)
 {
     void *proto;
-    TRY(unpack_model(data, bytes, &proto));
+    TRY(unpack_model(data, bytes, map, &proto));
     Model *model = model_new();
     model->path = arena_strdup(model->arena, name);
     model->origin = proto;
@@ -117,7 +119,7 @@ Status onnx_load(const char *path, Model **ret)
     FileMap map;
     Model *model = NULL;
     TRY(file_map(path, CODE_MODEL, &map));
-    Status status = load_bytes(map.data, map.size, path, &model);
+    Status status = load_bytes(map.data, map.size, &map, path, &model);
     file_unmap(&map); /* before the graph is built: the weights are in memory once */
     return finish(status, model, path, ret);
 }
@@ -125,6 +127,6 @@ Status onnx_load(const char *path, Model **ret)
 Status onnx_load_memory(const void *data, size_t bytes, const char *name, Model **ret)
 {
     Model *model = NULL;
-    Status status = load_bytes(data, bytes, proto_text(name), &model);
+    Status status = load_bytes(data, bytes, NULL, proto_text(name), &model);
     return finish(status, model, proto_text(name), ret);
 }

@@ -36,6 +36,8 @@ MUST_USE Status wire_check(const ProtobufCMessageDescriptor *descriptor, const v
 
 /* wire_check, then unpack; big pieces count against the memory limit. Free with proto_free(). */
 MUST_USE Status proto_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, void **ret);
+/* The same from a file, whose pages are given back as they are copied: the weights are in memory once. */
+MUST_USE Status proto_unpack_file(const ProtobufCMessageDescriptor *descriptor, const FileMap *map, void **ret);
 void proto_free(void *message);
 /* What a file that is no ONNX model is by its first bytes: "a JPEG image"; NULL when nothing is recognised. */
 const char *sniff_format(const void *data, size_t bytes);

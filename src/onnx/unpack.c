@@ -6,6 +6,7 @@
  *     | 48 bytes unused | kind, 16 bytes | what protobuf-c sees |        big
  *                       | kind, 16 bytes | what protobuf-c sees |        small
  */
+#include "src/base/pages.h"
 #include "src/onnx/proto.h"
 
 #include <stdlib.h>
@@ -15,9 +16,28 @@
 #define BIG_HEADER 64
 #define SMALL_HEADER 16
 
+/* What protobuf-c's allocator is told. */
+typedef struct Unpacking {
+    Status failure;
+    const FileMap *map;     /* NULL: the bytes are not a file's */
+    size_t copied, forgotten; /* bytes of big pieces, which come in the order of the file; of the file */
+} Unpacking;
+
+/* Before a new piece is made those before it are filled. */
+static void forget_copied(Unpacking *unpacking, size_t next)
+{
+    enum { STRETCH = 16 << 20 };
+    if (unpacking->copied - unpacking->forgotten >= STRETCH) {
+        file_forget(unpacking->map, unpacking->forgotten, unpacking->copied - unpacking->forgotten);
+        unpacking->forgotten = unpacking->copied;
+    }
+    unpacking->copied += next;
+}
+
 static void *piece_alloc(void *context, size_t bytes)
 {
-    Status *failure = context;
+    Unpacking *unpacking = context;
+    Status *failure = unpacking == NULL ? NULL : &unpacking->failure;
     bool big = bytes >= BIG_PIECE;
     void *base = NULL;
     size_t all;
@@ -25,6 +45,8 @@ static void *piece_alloc(void *context, size_t bytes)
     if (!size_add(bytes, big ? BIG_HEADER : SMALL_HEADER, &all))
         return NULL;
     if (big) {
+        if (unpacking != NULL && unpacking->map != NULL)
+            forget_copied(unpacking, bytes);
         Status status = memory_alloc(all, &base);
         if (status != NULL) {
             if (failure != NULL && *failure == NULL)
@@ -55,21 +77,32 @@ static void piece_free(void *context, void *pointer)
         free(piece - SMALL_HEADER);
 }
 
-Status proto_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, void **ret)
+static MUST_USE Status unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, const FileMap *map,
+                              void **ret)
 {
-    Status failure = NULL;
-    ProtobufCAllocator allocator = {piece_alloc, piece_free, &failure};
+    Unpacking unpacking = {.map = map};
+    ProtobufCAllocator allocator = {piece_alloc, piece_free, &unpacking};
 
     TRY(wire_check(descriptor, data, bytes));
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, bytes, data);
-    if (message == NULL && failure == NULL)
-        failure = status_new(CODE_MODEL, "damaged: protobuf cannot read it as a %s", descriptor->short_name);
-    if (failure != NULL) {
+    if (message == NULL && unpacking.failure == NULL)
+        unpacking.failure = status_new(CODE_MODEL, "damaged: protobuf cannot read it as a %s", descriptor->short_name);
+    if (unpacking.failure != NULL) {
         proto_free(message);
-        return failure;
+        return unpacking.failure;
     }
     *ret = message;
     return NULL;
+}
+
+Status proto_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, void **ret)
+{
+    return unpack(descriptor, data, bytes, NULL, ret);
+}
+
+Status proto_unpack_file(const ProtobufCMessageDescriptor *descriptor, const FileMap *map, void **ret)
+{
+    return unpack(descriptor, map->data, map->size, map, ret);
 }
 
 void proto_free(void *message)

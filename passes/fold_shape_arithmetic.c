@@ -482,9 +482,10 @@ static Status visit(PassContext *context, Node *node)
 
 static Status run(PassContext *context)
 {
-    Sweep sweep = {context, NULL, context->model->n_ids};
-    sweep.known = arena_array(context->scratch, sweep.n_known, sizeof(sweep.known[0]));
-    context->own = &sweep;
+    Sweep *sweep = arena_array(context->scratch, 1, sizeof(*sweep));
+    *sweep = (Sweep){context, NULL, context->model->n_ids};
+    sweep->known = arena_array(context->scratch, sweep->n_known, sizeof(sweep->known[0]));
+    context->own = sweep;
     return pass_each_node(context, visit);
 }
 

@@ -79,7 +79,8 @@ MUST_USE Status quantize_correct_bias(struct PassContext *context, Node *node, c
 
 /* ---- quantize_rounding.c --------------------------------------------------------------------------------------------- */
 
-/* Inputs that an output channel of the node's weight multiplies, and the groups of these; false: its weights are rounded to the nearest. */
+/* Inputs that an output channel of the node's weight multiplies, and the groups of these; false: its weights are rounded to the
+ * nearest. */
 bool quantize_rounding_shape(const Node *node, int64_t *ret_groups, int64_t *ret_length);
 /* Rounds q anew where the plan has moments of the node. */
 void quantize_round_weight(const struct PassContext *context, const Node *node, const Tensor *scales, Tensor *q);

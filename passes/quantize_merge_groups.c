@@ -4,8 +4,8 @@
  *
  * Exact. The runtime's integer product is the quickest with 32 input channels or more in a group, though most of what it multiplies
  * then is zero: 3x3 on 28x28, 128 channels in groups of 4: 997 us, of 32: 257 (in float 328); 64 channels of 32x32 in groups
- * of 2: 1201 and 171 (176). That serves depthwise convolutions with several filters a channel too. Plain depthwise ones have a kernel
- * of their own.
+ * of 2: 1201 and 171 (176). That serves depthwise convolutions with several filters a channel too. Plain depthwise ones have a
+ * kernel of their own.
  */
 #include "passes/pass.h"
 #include "passes/quantize.h"

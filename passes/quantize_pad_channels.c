@@ -4,8 +4,9 @@
  *     Conv (to 6 channels) ─ Q ─ DQ         ==>      Conv (to 16 channels) ─ Q ─ Slice (8 bits) ─ DQ
  *
  * Exact: the new channels have no weights, or nobody reads them. This is align_channels where the channels come from outside or go
- * there; a Pad or Slice of bytes costs little. ONNX Runtime's convolution 3x3 of 3 channels to 32, stride 2, on 224x224: 367 us, of 4
- * channels 179, the Pad 8. 3x3 of 64 channels to 3 on 40x80: 336 us, to 16 channels 186, the Slice 5. With many positions in its
+ * there; a Pad or Slice of bytes costs little. ONNX Runtime's convolution 3x3 of 3 channels to 32, stride 2, on 224x224: 367 us,
+ * of 4 channels 179, the Pad 8. 3x3 of 64 channels to 3 on 40x80: 336 us, to 16 channels 186, the Slice 5. With many positions
+ * in its
  * kernel the padding of an input costs as much as it gains.
  */
 #include "passes/pass.h"

@@ -23,7 +23,9 @@ void quantize_round_weight(const PassContext *context, const Node *node, const T
     const MomentTable *table = context->plan->moments;
     const Moments *moments = table == NULL || node->id >= table->n ? NULL : table->rows[node->id];
     int64_t groups, length;
-    if (moments == NULL || !quantize_rounding_shape(node, &groups, &length) || groups != moments->groups || length != moments->length)
+    if (moments == NULL || !quantize_rounding_shape(node, &groups, &length))
+        return;
+    if (groups != moments->groups || length != moments->length)
         return;
     const Tensor *weight = node->in[1]->constant;
     int64_t n = weight_output_channels(node, weight);

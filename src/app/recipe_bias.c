@@ -27,7 +27,8 @@ Status recipe_means(Search *search, const Dataset *dataset)
     quantize_bias_list(search->model, means);
     Status status = channels_count(means) == 0 ? NULL : setup_plan(search->options, search->model, &plan);
     if (plan != NULL)
-        status = collect_channels(plan, dataset, MIN(MEAN_SAMPLES * recipe_judges(search->macs), MOST_SAMPLES), search->team, means);
+        status = collect_channels(plan, dataset, MIN(MEAN_SAMPLES * recipe_judges(search->macs), MOST_SAMPLES), search->team,
+                                  means);
     plan_free(plan);
     if (status == NULL && channels_count(means) > 0) {
         search->means = means;

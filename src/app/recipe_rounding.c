@@ -10,8 +10,9 @@
 
 #define SAMPLES 16
 #define POSITIONS 2048       /* of each node over all samples, at most; at --effort max, of samples too, four times as many */
-#define WORK 3e10            /* multiply-accumulates of all products; beyond it fewer positions, LEAST at least, but at --effort max */
-#define LEAST 512
+#define WORK 3e10            /* multiply-accumulates of all products; beyond it fewer positions, but at --effort max */
+#define LEAST 512            /* positions, whatever the work */
+#define WORTH 0.95           /* what is left of the noise must be less: smaller gains on a few samples are chance */
 #define MOMENT_BYTES ((size_t)1 << 30) /* of all nodes; those beyond are rounded to the nearest */
 
 typedef struct Window {
@@ -58,7 +59,8 @@ static void take_patch(const Tensor *image, const Window *w, int64_t batch, int6
         const float *plane = (const float *)image->data + ((batch * image->dims[1] + first + c) * height) * width;
         for (int64_t ky = 0; ky < w->kernel[0]; ky++)
             for (int64_t kx = 0; kx < w->kernel[1]; kx++) {
-                int64_t iy = y * w->stride[0] - w->pad[0] + ky * w->dilation[0], ix = x * w->stride[1] - w->pad[1] + kx * w->dilation[1];
+                int64_t iy = y * w->stride[0] - w->pad[0] + ky * w->dilation[0];
+                int64_t ix = x * w->stride[1] - w->pad[1] + kx * w->dilation[1];
                 bool inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
                 float value = inside ? plane[iy * width + ix] : 0.0f;
                 *ret++ = isfinite(value) ? value : 0.0f;
@@ -209,7 +211,7 @@ Status recipe_rounding(Search *search, const Dataset *dataset, const RangeTable 
         status = candidate_noise(search, &nearest, "weights rounded to the nearest", &before, NULL);
     if (status == NULL)
         status = candidate_noise(search, &learned, "weights rounded by the outputs of their layers", &after, NULL);
-    if (status == NULL && after < before) {
+    if (status == NULL && after < WORTH * before) {
         search->moments = table;
         return NULL;
     }

@@ -12,8 +12,8 @@
 
 /* ---- judge.c: the noise of a quantized model on a few samples ----------------------------------------------------- */
 
-/* view.c: what is judged in place of the outputs of a model that ends in a selection (TopK, NonMaxSuppression, ArgMax ...): there the
- * least noise changes which box stands where, and no difference of elements tells anything. It is the floats that go into what
+/* view.c: what is judged in place of the outputs of a model that ends in a selection (TopK, NonMaxSuppression, ArgMax ...): there
+ * the least noise changes which box stands where, and no difference of elements tells anything. It is the floats that go into what
  * selects, and the outputs that no selection has touched. */
 typedef struct View {
     const char **names; /* of values of the float model, arena */
@@ -39,8 +39,8 @@ typedef struct Samples {
     int n, n_inputs;
     Tensor *inputs; /* [sample * n_inputs + input], owned */
 } Samples;
-/* At most `wanted` samples, evenly spread, between those that judge_new() takes where there are enough; those that cannot be read are
- * left out: calibration has told of them. */
+/* At most `wanted` samples, evenly spread, between those that judge_new() takes where there are enough; those that cannot be read
+ * are left out: calibration has told of them. */
 MUST_USE Status samples_load(const Dataset *dataset, int n_inputs, int wanted, Samples *ret);
 void samples_release(Samples *samples);
 

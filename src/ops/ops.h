@@ -179,8 +179,8 @@ MUST_USE Status ops_add_node(Graph *graph, Node *before, const char *op_type, co
                              Value *const *in, Value *out, Node **ret);
 
 /* macs.c: multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul, or of an integer form of these; -1 for other ops and
- * where nothing is known. With counts of a run the figure is that of its sample, dynamic sizes included; without (NULL) unknown dims
- * count as 1.
+ * where nothing is known. With counts of a run the figure is that of its sample, dynamic sizes included; without (NULL) unknown
+ * dims count as 1.
  * op_is_weighted: one of the float ops with a constant weight. */
 typedef struct ElementCounts {
     int64_t *by_value; /* by value id; 0 = not seen */

@@ -174,8 +174,8 @@ typedef struct RoundingBlocks {
 } RoundingBlocks;
 void rounding_prepare(const Moments *moments, RoundingBlocks *ret);
 void rounding_release(RoundingBlocks *blocks);
-/* Weights w[i * step], i < length, of one output channel, rounded in q[i * step]; changes q where that lowers the error of the output.
- * Returns how many changes were made. */
+/* Weights w[i * step], i < length, of one output channel, rounded in q[i * step]; changes q where that lowers the error of the
+ * output. Returns how many changes were made. */
 int64_t rounding_descend(const RoundingBlocks *blocks, int64_t group, const float *w, int64_t step, float scale, int8_t *q);
 
 /* ---- targets.c: profiles as data --------------------------------------------------------------------------------- */

@@ -2,9 +2,10 @@
  *
  *     output error of a channel   E[(e . x)^2] - E[e . x]^2 = e' H e      e = w - s q,  H = covariance of the inputs x
  *
- * Rounding each weight to the nearest minimises |e|^2, not e' H e: inputs that go together can make up for each other's errors. Starting
- * there, weight after weight goes to its other neighbour where that lowers the error, until none does. The mean of the error is left
- * out: the bias takes it (passes/quantize_bias.c). Source of the objective: AdaRound (Nagel et al. 2020), whose quadratic form is
+ * Rounding each weight to the nearest minimises |e|^2, not e' H e: inputs that go together can make up for each other's errors.
+ * Starting there, weight after weight goes to its other neighbour where that lowers the error, until none does. The mean of the
+ * error is left out: the bias takes it (passes/quantize_bias.c). Source of the objective: AdaRound (Nagel et al. 2020), whose
+ * quadratic form is
  * descended here weight by weight instead of by gradients of a relaxed one.
  *
  * H is kept in blocks along its diagonal (MOMENTS_BLOCK weights each), since a whole one grows with the square of the inputs.

@@ -114,6 +114,11 @@ static const char *quantized_form(const Node *node)
     };
     if (strncmp(node->op_type, "QLinear", 7) == 0)
         return "already quantized, with integer operators";
+    for (int i = 0; i < node->n_in && op_is_weighted(node); i++) {
+        const Tensor *weight = node_constant(node, i);
+        if (weight != NULL && (weight->dtype == DT_FLOAT16 || weight->dtype == DT_BFLOAT16))
+            return "its weights are floats of 16 bits";
+    }
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (strcmp(rows[i].op_type, node->op_type) == 0)
             return rows[i].form;

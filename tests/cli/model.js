@@ -6,7 +6,7 @@
 const fs = require('fs');
 const path = require('path');
 
-const FLOAT = 1, BOOL = 9;
+const FLOAT = 1, BOOL = 9, FLOAT16 = 10;
 
 // ---- protobuf: fields as Buffers -------------------------------------------------------------------------------------------
 
@@ -70,6 +70,8 @@ const models = {
             branch('then_branch', output('a2', ['N', 4]), node('Abs', ['b'], ['t']), node('Neg', ['t'], ['a2'])),
             branch('else_branch', output('a2', ['N', 4]), node('Neg', ['a'], ['t']), node('Abs', ['t'], ['a2']))),
         node('Add', ['a', 'c'], ['y'])),
+    half: model(8, input('x', ['N', 4], FLOAT16), output('y', ['N', 2], FLOAT16),
+        initializer('w', [4, 2], new Array(16).fill(60), FLOAT16), node('MatMul', ['x', 'w'], ['y'])),
     // Up to IR 3 an initializer is listed as an input too.
     ir3: model(3, x, input('w', [4]), y, initializer('w', [4], [1, 2, 3, 4]), node('Mul', ['x', 'w'], ['a']),
         node('Identity', ['a'], ['y'])),

@@ -380,6 +380,7 @@ one_node() {
 one_node nan.onnx MatMul w float32
 refuses "a weight that is not a number" 3 "NaN or infinite (node" nan.onnx --calib random -o o.onnx
 one_node dynamic.onnx MatMulInteger w int8
+refuses "weights of 16 bits" 3 "its weights are floats of 16 bits (node" small/half.onnx --calib random -o o.onnx
 refuses "dynamically quantized" 3 "already quantized, dynamically" dynamic.onnx --calib random -o o.onnx
 
 # ---- data ------------------------------------------------------------------------------------------------------------------

@@ -230,5 +230,5 @@ TEST(peak_memory_holds_what_was_touched)
     CHECK(peak > 64 * (size_t)MIB);
     CHECK(peak < 4096 * (size_t)MIB);
     free((void *)block);
-    CHECK(peak_memory_bytes() >= peak);
+    CHECK(peak_memory_bytes() + MIB >= peak); /* the kernel sums pages of processors up in batches: the figure is off by some */
 }

@@ -191,10 +191,8 @@ static void look_at_value(Aligner *aligner, const Value *value)
     region->parent = value->id;
     region->channels = known ? shape->dims[1].size : 0;
     region->blocked = !known || value->n_outputs > 0 || value->producer == NULL;
-    region->elements = 1;
-    for (int i = 2; known && i < shape->rank; i++)
-        region->elements = shape->dims[i].size < 0 || region->elements == INT64_MAX ? INT64_MAX
-                                                                                    : region->elements * shape->dims[i].size;
+    int64_t area = known ? shape_area(shape) : 1;
+    region->elements = area < 0 ? INT64_MAX : area;
     for (size_t i = 0; i < value->n_uses; i++)
         region->blocked = region->blocked || value->uses[i].node->graph != aligner->graph;
 }

@@ -105,12 +105,9 @@ static Node *find_narrow(const PassContext *context, const Node *conv, int64_t *
         return NULL;
     bool scalar = w->dims[0] == 1 && w->dims[1] == 1; /* goes the way of depthwise ones, and the slow one there */
     *ret_width = MAX(round_up(w->dims[0], target->conv_channels), target->least_conv_outputs);
-    const Shape *shape = &conv->out[0]->type.shape;
-    int64_t elements = 1;
-    for (int i = 2; i < shape->rank; i++)
-        elements *= shape->dims[i].size < 0 ? LEAST_ELEMENTS : shape->dims[i].size;
+    int64_t elements = shape_area(&conv->out[0]->type.shape);
     return *ret_width != w->dims[0] && (scalar || w->dims[1] % target->conv_channels == 0) && positions_of(w) > 1 &&
-                   elements >= LEAST_ELEMENTS
+                   (elements < 0 || elements >= LEAST_ELEMENTS)
                ? quantize
                : NULL;
 }

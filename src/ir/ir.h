@@ -160,6 +160,7 @@ Type type_tensor(DType dtype, const Shape *shape); /* shape NULL: unknown rank *
 bool shape_is_known(const Shape *shape);  /* rank and every size */
 bool shape_equal(const Shape *a, const Shape *b);  /* surely equal */
 int64_t shape_count(const Shape *shape);  /* elements, -1 when not known */
+int64_t shape_area(const Shape *shape);   /* elements of a channel, the dimensions behind [N, C]; -1 when not known */
 /* Shape of numpy broadcasting; CODE_MODEL when sizes clash. Unknown against 1 stays the unknown one; unknown against
  * n > 1 gives n. */
 MUST_USE Status shape_broadcast(const Shape *a, const Shape *b, Shape *ret);

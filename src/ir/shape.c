@@ -61,15 +61,24 @@ bool shape_equal(const Shape *a, const Shape *b)
     return true;
 }
 
-int64_t shape_count(const Shape *shape)
+/* The product of the dimensions from `first` on; -1 when one is not known or it is beyond 64 bits. */
+static int64_t product_from(const Shape *shape, int first)
 {
     int64_t count = 1;
-    if (!shape_is_known(shape))
-        return -1;
-    for (int i = 0; i < shape->rank; i++)
-        if (__builtin_mul_overflow(count, shape->dims[i].size, &count))
+    for (int i = first; i < shape->rank; i++)
+        if (shape->dims[i].size < 0 || __builtin_mul_overflow(count, shape->dims[i].size, &count))
             return -1;
     return count;
+}
+
+int64_t shape_count(const Shape *shape)
+{
+    return shape->rank < 0 ? -1 : product_from(shape, 0);
+}
+
+int64_t shape_area(const Shape *shape)
+{
+    return shape->rank < 2 ? -1 : product_from(shape, 2);
 }
 
 static void add_shape(Text *text, const Shape *shape)

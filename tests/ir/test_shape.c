@@ -41,6 +41,16 @@ TEST(shape_equality_is_certainty)
     CHECK_INT(shape_count(&huge), -1);
 }
 
+TEST(shape_area_is_that_of_a_channel)
+{
+    Shape known = {.rank = 4, .dims = {N, D(3), D(4), D(5)}}, named = {.rank = 4, .dims = {D(1), D(3), N, D(5)}};
+    Shape huge = {.rank = 4, .dims = {D(1), D(3), D(INT64_MAX), D(2)}}, matrix = SHAPE2(N, D(3));
+    CHECK_INT(shape_area(&known), 20);
+    CHECK_INT(shape_area(&named), -1);
+    CHECK_INT(shape_area(&huge), -1);
+    CHECK_INT(shape_area(&matrix), 1);
+}
+
 TEST(shape_broadcasts_as_numpy_does)
 {
     Shape ret, three = {.rank = 1, .dims = {D(3)}}, scalar = shape_of(0, NULL), unknown = shape_unknown();

@@ -66,6 +66,7 @@ typedef struct Walk {
     Tensor *y;
     int32_t low, high;
     bool saturate;      /* QuantizeLinear to float8 */
+    DType precision;    /* of its division; DT_FLOAT but where the attribute `precision` asks for another */
 } Walk;
 typedef void (*Piece)(const Walk *walk, int64_t at, int64_t n, int64_t which);
 
@@ -210,6 +211,43 @@ static void quantize_piece(const Walk *walk, int64_t at, int64_t n, int64_t whic
     }
 }
 
+static double round_to(DType dtype, double value)
+{
+    switch (dtype) {
+    case DT_FLOAT16: return (double)half_to_float(float_to_half((float)value));
+    case DT_BFLOAT16: return (double)bfloat_to_float(float_to_bfloat((float)value));
+    default: return value;
+    }
+}
+
+/* quantize_piece() with operands and quotient in a precision asked for (opset 23); the operands are held as doubles. */
+static void quantize_piece_precisely(const Walk *walk, int64_t at, int64_t n, int64_t which)
+{
+    const double *x = (const double *)walk->x->data + at;
+    double scale = round_to(walk->precision, tensor_get(walk->scale, which)), zero = zero_at(walk, which);
+
+    for (int64_t i = 0; i < n; i++) {
+        double q = round_to(walk->precision, round_to(walk->precision, x[i]) / scale);
+        if (is_small_float(walk->y->dtype)) {
+            cast_set_small_float(walk->y, at + i, q, walk->saturate);
+            continue;
+        }
+        q = q > walk->low - zero ? q : walk->low - zero; /* NaN too */
+        q = q < walk->high - zero ? q : walk->high - zero;
+        tensor_set(walk->y, at + i, nearbyint(q) + zero);
+    }
+}
+
+/* The attribute `precision`: a float type, or 0 for that of the scale, whose 16 bits are divided as floats, as ONNX Runtime does. */
+static Status find_precision(EvalCtx *ctx, DType *ret)
+{
+    int64_t asked = node_int(ctx->node, "precision", 0);
+    *ret = asked == 0 ? DT_FLOAT : (DType)asked;
+    if (asked < 0 || asked > DT_LAST || !dtype_is_float(*ret))
+        return eval_error(ctx, CODE_MODEL, "precision %lld is none of the float types", (long long)asked);
+    return NULL;
+}
+
 static Status eval_quantize(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0], *scale = ctx->in[1], *zero = eval_in(ctx, 2);
@@ -226,9 +264,11 @@ static Status eval_quantize(EvalCtx *ctx)
         return eval_bad_dtype(ctx, 0);
     TRY(check_scales(ctx, scale));
     TRY(find_blocks(ctx, x, scale, zero, &blocks));
-    TRY(eval_converted(ctx, x, DT_FLOAT, &walk.x));
+    TRY(find_precision(ctx, &walk.precision));
+    bool single = walk.precision == DT_FLOAT;
+    TRY(eval_converted(ctx, x, single ? DT_FLOAT : DT_DOUBLE, &walk.x));
     TRY(eval_output(ctx, 0, dtype, x->rank, x->dims));
-    each_piece(ctx->team, &blocks, &walk, quantize_piece);
+    each_piece(ctx->team, &blocks, &walk, single ? quantize_piece : quantize_piece_precisely);
     return NULL;
 }
 

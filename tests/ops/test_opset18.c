@@ -87,6 +87,15 @@ TEST(quantizes_to_small_floats_and_words)
          "int32[2] 12 -32768"},
         {21, "x = float[1,3] 1 2 8; s = float[1,2] 1 4; q = QuantizeLinear<block_size=2 axis=1 output_dtype=22>(x, s); "
              "y = DequantizeLinear<block_size=2 axis=1>(q, s)", "float[1,3] 1 2 8"},
+        /* 2.501 is 2.5 in eight bits of mantissa, and goes to the even 2 */
+        {23, "x = float[1] 2.501; s = float[] 1; z = uint8[] 0; q = QuantizeLinear(x, s, z); y = Cast<to=6>(q)", "int32[1] 3"},
+        {23, "x = float[1] 2.501; s = float[] 1; z = uint8[] 0; q = QuantizeLinear<precision=16>(x, s, z); y = Cast<to=6>(q)",
+         "int32[1] 2"},
+        {23, "x = float[1] 2.5001; s = float[] 1; z = uint8[] 0; q = QuantizeLinear<precision=10>(x, s, z); y = Cast<to=6>(q)",
+         "int32[1] 2"},
+        {23, "x = float[1] 2.501; s = float[] 1; z = int8[] 7; q = QuantizeLinear<precision=11>(x, s, z); y = Cast<to=6>(q)",
+         "int32[1] 10"},
+        {23, "x = float[1] 1; s = float[] 1; z = uint8[] 0; y = QuantizeLinear<precision=7>(x, s, z)", "! precision 7"},
     };
 
     mini_check_values(__FILE__, cases, COUNT_OF(cases));

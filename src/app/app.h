@@ -135,6 +135,13 @@ void console_note(const Options *options, const char *format, ...) PRINTF_LIKE(2
 void console_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 void console_fail(const char *format, ...) PRINTF_LIKE(1, 2); /* the one line that says why a command ends */
 
+/* ---- open.c ------------------------------------------------------------------------------------------------------ */
+
+/* Loads a model and infers its types (errors: those of both, with the file's name). Where the file declares a shape that
+ * contradicts what the op gives, the op's stands; that is said on stderr, or left to the caller in *ret_doubt (the model's; NULL:
+ * nothing to say) when ret_doubt is given. */
+MUST_USE Status model_open(const char *path, Model **ret, const char **ret_doubt);
+
 /* ---- setup.c: from options to the objects the stages take -------------------------------------------------------- */
 
 /* Preprocessing: defaults, then the model's metadata, then --preset, --preprocess and single options, each over the last.

@@ -116,8 +116,7 @@ static Status prepare(Bench *bench)
 {
     const Options *options = bench->options;
     double start = clock_seconds();
-    TRY(onnx_load(options->model, &bench->model));
-    TRY(status_prefix(ops_infer(bench->model), "%s: shape inference", options->model));
+    TRY(model_open(options->model, &bench->model, NULL));
     double loaded = clock_seconds();
     if (!options->no_simplify) {
         PassRecord *records = xcalloc(pass_count(), sizeof records[0]);

@@ -52,8 +52,7 @@ static Status write_table(const Options *options, const RangeSource *source, con
 static Status open_model(Calibrate *c)
 {
     const Options *options = c->options;
-    TRY(onnx_load(options->model, &c->model));
-    TRY(status_prefix(ops_infer(c->model), "%s: shape inference", options->model));
+    TRY(model_open(options->model, &c->model, NULL));
     TRY(facts_read(c->model, options->model, &c->facts));
     PassRecord *records = arena_array(c->arena, pass_count(), sizeof records[0]);
     TRY(setup_simplify(options, c->model, setup_target(options), records));

@@ -14,8 +14,7 @@ typedef struct Side {
 
 static Status open_side(const Options *options, const char *path, Side *side)
 {
-    TRY(onnx_load(path, &side->model));
-    TRY(status_prefix(ops_infer(side->model), "%s: shape inference", path));
+    TRY(model_open(path, &side->model, NULL));
     return setup_plan(options, side->model, &side->plan);
 }
 

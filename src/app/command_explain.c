@@ -90,10 +90,8 @@ Status command_explain(const Options *options, int *ret_exit)
     (void)ret_exit;
     Model *model = NULL;
     Plan *plan = NULL;
-    TRY(onnx_load(options->model, &model));
-    Status status = status_prefix(ops_infer(model), "%s: shape inference", options->model);
-    if (status == NULL)
-        status = setup_plan(options, model, &plan);
+    TRY(model_open(options->model, &model, NULL));
+    Status status = setup_plan(options, model, &plan);
     if (status == NULL)
         explain_plan(options, plan, model);
     plan_free(plan);

@@ -56,7 +56,6 @@ static void print_model(Model *model, const ModelFacts *facts)
 static Status inspect(const Options *options, Model *model)
 {
     ModelFacts facts;
-    TRY(status_prefix(ops_infer(model), "%s: shape inference", options->model));
     TRY(facts_read(model, options->model, &facts));
     print_model(model, &facts);
     if (options->verbose) {
@@ -73,7 +72,7 @@ Status command_inspect(const Options *options, int *ret_exit)
 {
     (void)ret_exit;
     Model *model = NULL;
-    TRY(onnx_load(options->model, &model));
+    TRY(model_open(options->model, &model, NULL));
     Status status = inspect(options, model);
     model_free(model);
     return status;

@@ -144,10 +144,8 @@ Status command_run(const Options *options, int *ret_exit)
     TRY(dump_folder(options->output));
     TRY(dump_folder(options->save_inputs));
     Model *model = NULL;
-    TRY(onnx_load(options->model, &model));
-    Status status = status_prefix(ops_infer(model), "%s: shape inference", options->model);
-    if (status == NULL)
-        status = run_model(options, model);
+    TRY(model_open(options->model, &model, NULL));
+    Status status = run_model(options, model);
     model_free(model);
     return status;
 }

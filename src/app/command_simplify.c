@@ -44,11 +44,10 @@ static Status prove(const Options *options, const Model *simplified, bool *ret_e
     PlanOptions plan_options = {.reference = options->executor != NULL && strcmp(options->executor, "reference") == 0};
     Model *original = NULL;
     TRY(dump_folder(options->save_inputs));
-    TRY(onnx_load(options->model, &original));
-    Status status = status_prefix(ops_infer(original), "%s: shape inference", options->model);
-    if (status == NULL)
-        status = status_prefix(proof_random(original, simplified, options->shape, options->save_inputs, &plan_options,
-                                            &proof), "proof");
+    const char *said_before = NULL;
+    TRY(model_open(options->model, &original, &said_before));
+    Status status = status_prefix(proof_random(original, simplified, options->shape, options->save_inputs, &plan_options,
+                                               &proof), "proof");
     model_free(original);
     if (status_code(status) == CODE_USAGE || status_code(status) == CODE_INTERRUPTED)
         return status;
@@ -78,12 +77,9 @@ static Status simplify(const Options *options, Model *model, int *ret_exit)
     PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
     ModelFacts before = {0}, after = {0};
     bool equal = true;
-    Status status = status_prefix(ops_infer(model), "%s: shape inference", options->model);
     int nodes = model_count_nodes(model);
-    if (status == NULL) {
-        facts_count(model, &before);
-        status = setup_simplify(options, model, NULL, records);
-    }
+    facts_count(model, &before);
+    Status status = setup_simplify(options, model, NULL, records);
     if (status == NULL) {
         facts_count(model, &after);
         print_ops(before.ops, after.ops);
@@ -117,7 +113,7 @@ Status command_simplify(const Options *options, int *ret_exit)
     if (options->output != NULL && path_same_file(options->output, options->model))
         return status_new(CODE_USAGE, "'%s' is the model itself; name another output", options->output);
     Model *model = NULL;
-    TRY(onnx_load(options->model, &model));
+    TRY(model_open(options->model, &model, NULL));
     Status status = simplify(options, model, ret_exit);
     model_free(model);
     return status;

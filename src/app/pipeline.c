@@ -83,8 +83,10 @@ static Status choose_outputs(Pipeline *p)
 
 static Status load_model(Pipeline *p)
 {
-    TRY(onnx_load(p->job.options->model, &p->model));
-    TRY(status_prefix(ops_infer(p->model), "%s: shape inference", p->job.options->model));
+    const char *doubt = NULL;
+    TRY(model_open(p->job.options->model, &p->model, &doubt));
+    if (doubt != NULL)
+        warn(p, doubt);
     const int newest_opset = 25;
     if (model_opset(p->model, "") > newest_opset)
         warn(p, arena_printf(p->arena, "the model imports opset %d of ai.onnx, newer than the newest known here (%d)",
@@ -429,9 +431,8 @@ static Status make_product(void *context, const char *const *kept_float, Product
     Product product;
     TRY(product_build(&p->search, p->job.calibration.ranges, kept_float, p->job.output_path, needs_external_data(p), &product));
     Model *original = NULL;
-    Status status = onnx_load(p->job.options->model, &original);
-    if (status == NULL)
-        status = status_prefix(ops_infer(original), "%s: shape inference", p->job.options->model);
+    const char *said_before = NULL;
+    Status status = model_open(p->job.options->model, &original, &said_before);
     if (status == NULL)
         status = measure_models(p, original, product_model(&product), &product.evaluation);
     model_free(original);

@@ -315,6 +315,9 @@ struct Model {
     uint64_t steps;        /* uses linked and unlinked, nodes inferred and visited by passes: tests count what is linear */
     uint64_t learned;      /* types and contents that inference found other than they were */
     const void *origin;    /* ModelProto (onnx only), or NULL */
+    bool as_filed;         /* being inferred for the first time: what the file declares is not yet held against anything */
+    int n_contradicted;    /* shapes that the file declared and the ops contradict */
+    const char *contradiction; /* the first of them, in words */
 };
 
 /* ---- graph.c: building and asking -------------------------------------------------------------------------------- */

@@ -12,6 +12,19 @@
 
 const char dim_minus_one[] = "-1";
 
+static Status contradicted(Node *node, const Value *value, const Shape *declared)
+{
+    Model *model = node->graph->model;
+    Status status = node_error(node, CODE_MODEL, "output '%s' is declared %s but the op gives %s", value->name,
+                               shape_text(model->arena, declared), shape_text(model->arena, &value->type.shape));
+    if (!model->as_filed)
+        return status;
+    if (model->n_contradicted++ == 0)
+        model->contradiction = arena_strdup(model->arena, status_message(status));
+    status_free(status);
+    return NULL;
+}
+
 /* What the file declared of an output meets what was inferred. */
 static Status merge_output(Node *node, int i, const Type *declared)
 {
@@ -38,14 +51,12 @@ static Status merge_output(Node *node, int i, const Type *declared)
         return node_error(node, CODE_MODEL, "output '%s' is declared %s but the op gives %s", value->name,
                           dtype_name(declared->dtype), dtype_name(type->dtype));
     status = shape_merge(&type->shape, &declared->shape, &merged);
-    if (status != NULL) {
-        Arena *arena = node->graph->model->arena;
-        status_free(status);
-        return node_error(node, CODE_MODEL, "output '%s' is declared %s but the op gives %s", value->name,
-                          shape_text(arena, &declared->shape), shape_text(arena, &type->shape));
+    if (status == NULL) {
+        shape_copy(&type->shape, &merged);
+        return NULL;
     }
-    shape_copy(&type->shape, &merged);
-    return NULL;
+    status_free(status);
+    return contradicted(node, value, &declared->shape);
 }
 
 int content_of_tensor(const Tensor *tensor, Dim *ret, int max)
@@ -338,4 +349,12 @@ Status infer_graph(Graph *graph)
 Status ops_infer(Model *model)
 {
     return infer_graph(model->graph);
+}
+
+Status ops_infer_file(Model *model)
+{
+    model->as_filed = true;
+    Status status = ops_infer(model);
+    model->as_filed = false;
+    return status;
 }

@@ -36,7 +36,7 @@ static Status open_model(Peer *peer, const char *path, int threads)
     PassOptions passes = {0};
     double start = clock_seconds();
     TRY(onnx_load(path, &peer->model));
-    TRY(ops_infer(peer->model));
+    TRY(ops_infer_file(peer->model));
     double loaded = clock_seconds();
     PassRecord *records = xcalloc(pass_count(), sizeof records[0]);
     Status status = passes_run(peer->model, PASS_RAISE, &passes, NULL, NULL, NULL, records);

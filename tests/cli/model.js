@@ -52,6 +52,8 @@ const models = {
     overflow: model(8, x, y, initializer('k', [], [1000]), initializer('one', [], [1]),
         node('Mul', ['x', 'k'], ['a']), node('Exp', ['a'], ['b']), node('Add', ['b', 'one'], ['c']), node('Log', ['c'], ['y'])),
     declared_otherwise: model(8, x, output('y', ['N', 5]), node('Relu', ['x'], ['y'])),
+    declared_type: model(8, x, output('y', ['N', 4], BOOL), node('Relu', ['x'], ['y'])),
+    declared_batch: model(8, x, output('y', [1, 4]), valueInfo('a', [1, 4]), node('Relu', ['x'], ['a']), node('Neg', ['a'], ['y'])),
     lying_info: model(8, x, y, valueInfo('a', [2, 3, 4]), node('Relu', ['x'], ['a']), node('Neg', ['a'], ['y'])),
     info_of_nothing: model(8, x, y, valueInfo('nothing', [2, 3, 4]), node('Relu', ['x'], ['y'])),
     unread: model(8, x, y, initializer('u', [1024], new Array(1024).fill(3)), node('Relu', ['x'], ['y'])),

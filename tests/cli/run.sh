@@ -293,6 +293,11 @@ simplifies "the proof is printed" "$glyphs" "proof  outputs equal"
 simplifies "sizes for the proof" "$glyphs" "proof  run on image 3x3x32x32" --shape image=3x3x32x32
 simplifies "without proof" "$glyphs" "written" --no-proof
 simplifies "value_info of nothing" small/info_of_nothing.onnx "outputs equal"
+simplifies "declared otherwise than computed" small/declared_otherwise.onnx "outputs equal"
+simplifies "value_info that lies" small/lying_info.onnx "outputs equal"
+simplifies "a batch declared as 1 that is not" small/declared_batch.onnx "outputs equal"
+holds "a wrong declaration is told" sh -c "'$quantize' inspect small/lying_info.onnx 2>&1 >/dev/null |
+    grep -q \"warning: small/lying_info.onnx: 1 declared shape is wrong.*node with output 'a' (Relu): output 'a' is declared 2x3x4 but the op gives Nx4\""
 simplifies "an initializer nobody reads" small/unread.onnx "outputs equal"
 simplifies "no nodes, the output is the input" small/no_nodes.onnx "nodes 0 -> 0"
 simplifies "an output that is an initializer" small/output_is_initializer.onnx "outputs equal"
@@ -306,8 +311,7 @@ complains "sizes of an unknown input" 2 "--shape" simplify "$glyphs" -o o.onnx -
 complains "sizes that are none" 2 "--shape" simplify "$glyphs" -o o.onnx --shape image
 complains "bad limit of folding" 2 "--fold-limit" simplify "$glyphs" -o o.onnx --fold-limit much
 complains "simplify without output" 2 "-o OUT" simplify "$glyphs"
-complains "declared otherwise than computed" 3 "'y'" simplify small/declared_otherwise.onnx -o o.onnx
-complains "value_info that lies" 3 "'a'" simplify small/lying_info.onnx -o o.onnx
+complains "declared of another type than computed" 3 "'y' is declared" simplify small/declared_type.onnx -o o.onnx
 complains "a value computed twice" 3 "'y'" simplify small/computed_twice.onnx -o o.onnx
 complains "an initializer given twice" 3 "'w'" simplify small/initializer_twice.onnx -o o.onnx
 complains "simplify over the input" 2 "same.onnx" simplify same.onnx -o ./same.onnx

@@ -109,7 +109,7 @@ static bool run(const Plan *plan, const Observer *observer)
 static bool run_model(Model *model, bool reference, const Observer *observer)
 {
     Plan *plan = NULL;
-    bool ok = done(ops_infer(model)) && done(plan_new(model, &(PlanOptions){.reference = reference}, &plan)) &&
+    bool ok = done(ops_infer_file(model)) && done(plan_new(model, &(PlanOptions){.reference = reference}, &plan)) &&
               run(plan, observer);
     plan_free(plan);
     return ok;

@@ -2,6 +2,8 @@
 #include "tests/ops/mini.h"
 #include "tests/test.h"
 
+#include <string.h>
+
 static const MiniCase types[] = {
     /* numpy broadcasting with names */
     {13, "x = float[N,3]; b = float[3] 1 2 3; y = Add(x, b)", "float[N,3]"},
@@ -92,5 +94,26 @@ TEST(infer_merges_with_what_is_declared)
     y->type.shape.dims[1] = dim_known(3);
     y->type.dtype = DT_INT64;
     CHECK_FAILS(ops_infer(model), CODE_MODEL, "declared int64 but the op gives float");
+    model_free(model);
+}
+
+/* Of a file a wrong shape is forgiven and told, a wrong type is not; afterwards a contradiction is an error again. */
+TEST(infer_forgives_a_file_its_shapes)
+{
+    Model *model = mini_model(13, "x = float[?,3]; y = Relu(x); z = Abs(y)");
+    Value *x = model->graph->inputs[0], *z = model->graph->outputs[0], *y = z->producer->in[0];
+
+    y->type = (Type){.kind = TYPE_TENSOR, .dtype = DT_FLOAT, .shape = {.rank = 1, .dims = {{-1, "sequence"}}}};
+    z->type = (Type){.kind = TYPE_TENSOR, .dtype = DT_FLOAT, .shape = {.rank = 2, .dims = {{-1, NULL}, {4, NULL}}}};
+    CHECK_OK(ops_infer_file(model));
+    CHECK_INT(model->n_contradicted, 2);
+    CHECK(strstr(model->contradiction, "is declared sequence but the op gives ?x3") != NULL);
+    CHECK_INT(y->type.shape.rank, 2);
+    CHECK_INT(z->type.shape.dims[1].size, 3);
+    CHECK_OK(ops_infer(model));
+    x->type.shape.dims[1] = dim_known(5);
+    CHECK_FAILS(ops_infer(model), CODE_MODEL, "declared");
+    z->type.dtype = DT_INT64;
+    CHECK_FAILS(ops_infer_file(model), CODE_MODEL, "declared int64 but the op gives float");
     model_free(model);
 }

@@ -33,7 +33,7 @@
 static Status load(const char *path, Model **ret)
 {
     TRY(onnx_load(path, ret));
-    return status_prefix(ops_infer(*ret), "%s: shape inference", path);
+    return status_prefix(ops_infer_file(*ret), "%s: shape inference", path);
 }
 
 static void print_json(cJSON *object)

@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 TEST(qparams_asymmetric_holds_zero_exactly)
 {
@@ -75,6 +76,36 @@ TEST(weights_quantize_by_channel)
     CHECK_OK(weights_quantize(arena, weight, 0, least, &q, &scales, &sqnr));
     CHECK_INT(tensor_get_int(q, 0), 1);
     CHECK_INT(tensor_get_int(q, 4), 127);
+    arena_free(arena);
+}
+
+/* Channels that lie across the memory give what the same channels give one behind the other. */
+TEST(weights_quantize_channels_of_any_axis_alike)
+{
+    Arena *arena = arena_new();
+    enum { ROWS = 37, CHANNELS = 21 };
+    Tensor *across = NULL, *along = NULL, *q[2], *scales[2];
+    double sqnr[2];
+    CHECK_OK(tensor_new(arena, DT_FLOAT, 2, (int64_t[]){ROWS, CHANNELS}, &across));
+    CHECK_OK(tensor_new(arena, DT_FLOAT, 2, (int64_t[]){CHANNELS, ROWS}, &along));
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < CHANNELS; c++) {
+            float x = (float)((r * 131 + c * 71) % 257 - 128) * (float)(c + 1) / 100.0f;
+            ((float *)across->data)[r * CHANNELS + c] = ((float *)along->data)[c * ROWS + r] = x;
+        }
+    CHECK_OK(weights_quantize(arena, across, 1, NULL, &q[0], &scales[0], &sqnr[0]));
+    CHECK_OK(weights_quantize(arena, along, 0, NULL, &q[1], &scales[1], &sqnr[1]));
+    CHECK(memcmp(scales[0]->data, scales[1]->data, scales[0]->bytes) == 0);
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < CHANNELS; c++) {
+            float x = ((float *)across->data)[r * CHANNELS + c] / ((float *)scales[0]->data)[c];
+            int64_t wanted = (int64_t)fminf(fmaxf(rintf(x), -127.0f), 127.0f);
+            CHECK_INT(tensor_get_int(q[0], r * CHANNELS + c), wanted);
+            CHECK_INT(tensor_get_int(q[1], c * ROWS + r), wanted);
+        }
+    CHECK_NEAR(sqnr[0], sqnr[1], 0.0);
+    ((float *)across->data)[5] = NAN;
+    CHECK_FAILS(weights_quantize(arena, across, 1, NULL, &q[0], &scales[0], &sqnr[0]), CODE_MODEL, "element 5");
     arena_free(arena);
 }
 

@@ -231,11 +231,23 @@ MUST_USE Status states_keep(States *states, const Tensor *outputs); /* after eac
 #define COLLECT_COUNTS_LEAST ((int64_t)4096)
 #define COLLECT_COUNTS_MOST ((int64_t)65536)
 
+/* kept_outputs.c: the outputs of the samples, kept from calibration to the measurement. Thread-safe while they are put. */
+typedef struct KeptOutputs KeptOutputs;
+KeptOutputs *kept_outputs_new(int64_t samples, int n_outputs, size_t most_bytes);
+void kept_outputs_free(KeptOutputs *kept); /* NULL is fine */
+/* Copies the outputs (n_outputs) of a sample, in place of those it had; lets go of all where they pass the bytes allowed, and
+ * where one is no tensor of numbers. */
+void kept_outputs_put(KeptOutputs *kept, int64_t sample, const Tensor *outputs);
+bool kept_outputs_whole(const KeptOutputs *kept); /* whether nothing was let go of; false for NULL */
+/* n_outputs tensors, or NULL for a sample that was left out. */
+const Tensor *kept_outputs_get(const KeptOutputs *kept, int64_t sample);
+
 typedef struct CollectOptions {
     const StateLink *links;
     int n_links;
     const WatchLevel *levels; /* by value id of the plan's model; NULL: histograms of all */
     int64_t counts;           /* 0: COLLECT_COUNTS */
+    KeptOutputs *kept;        /* takes the outputs of each sample; may be NULL */
 } CollectOptions;
 
 /* Float values the plan completes (inputs too). Samples are split over the team; the result does not depend on it.

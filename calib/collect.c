@@ -115,6 +115,8 @@ static Status run_sample(Worker *worker, int64_t i, bool *ret_skip)
     status = runner_run(worker->runner, fed, &observer, worker->outputs);
     if (status == NULL)
         status = states_keep(worker->states, worker->outputs);
+    if (status == NULL && collect->options.kept != NULL)
+        kept_outputs_put(collect->options.kept, i, worker->outputs);
     for (int k = 0; k < plan_n_inputs(collect->plan); k++)
         tensor_release(&worker->inputs[k]);
     /* An input that does not fit is the sample's fault; half a run is in the histograms and cannot be taken out again.

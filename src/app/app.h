@@ -169,7 +169,8 @@ MUST_USE Status setup_simplify(const Options *options, Model *model, const Targe
 
 /* What ranges are made from; dataset NULL: only what says whether a table fits this run. */
 RangeSource calibration_source(const Options *options, const char *model_sha256, const Dataset *dataset, Arena *arena);
-MUST_USE Status calibration_run(const Options *options, const Plan *plan, const Dataset *dataset, Team *team,
+/* kept: takes the outputs of each sample, or NULL. */
+MUST_USE Status calibration_run(const Options *options, const Plan *plan, const Dataset *dataset, Team *team, KeptOutputs *kept,
                                 double *ret_seconds, Sights *ret);
 /* --ranges-in, checked against the simplified model. */
 MUST_USE Status calibration_read(const Options *options, const Model *model, const char *model_sha256, Arena *arena,
@@ -196,10 +197,18 @@ typedef struct Evaluation {
     Arena *arena;
 } Evaluation;
 
-/* Runs plan a and, unless it is NULL, plan b on every sample. Deterministic for any team. labels may be NULL. With links
- * samples are run in order, each model with its own states. */
-MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels,
-                         const StateLink *links, int n_links, Team *team, const Progress *progress, Evaluation *ret);
+/* What evaluate() may be given; all 0: nothing. */
+typedef struct EvaluateOptions {
+    const Labels *labels;
+    const StateLink *links; /* with them samples are run in order, each model with its own states */
+    int n_links;
+    const KeptOutputs *kept; /* what plan a answers to each sample of the data set: it is not run */
+    const Progress *progress;
+} EvaluateOptions;
+
+/* Runs plan a and, unless it is NULL, plan b on every sample. Deterministic for any team. */
+MUST_USE Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const EvaluateOptions *options, Team *team,
+                         Evaluation *ret);
 void evaluation_release(Evaluation *evaluation);
 
 /* ---- proof.c: one sample through the model before and after simplification --------------------------------------- */

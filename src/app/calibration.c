@@ -28,11 +28,11 @@ RangeSource calibration_source(const Options *options, const char *model_sha256,
         .shards = shards};
 }
 
-Status calibration_run(const Options *options, const Plan *plan, const Dataset *dataset, Team *team, double *ret_seconds,
-                       Sights *ret)
+Status calibration_run(const Options *options, const Plan *plan, const Dataset *dataset, Team *team, KeptOutputs *kept,
+                       double *ret_seconds, Sights *ret)
 {
     StateLink links[TEXTS_MAX];
-    CollectOptions collect = {.links = links};
+    CollectOptions collect = {.links = links, .kept = kept};
     TRY(setup_states(options, plan, links, &collect.n_links));
     Arena *arena = arena_new();
     collect.levels = quant_watch_levels(plan_model(plan), setup_target(options), arena);

@@ -74,7 +74,7 @@ static Status calibrate(Calibrate *c)
         console_warn("%s", dataset_warning(c->dataset));
     console_note(options, "calibration data: %lld of %lld samples (%s), %s [%s]", (long long)dataset_count(c->dataset),
                  (long long)dataset_total(c->dataset), dataset_reader(c->dataset), dataset_describe(c->dataset), from);
-    TRY(calibration_run(options, c->plan, c->dataset, c->team, &seconds, &c->sights));
+    TRY(calibration_run(options, c->plan, c->dataset, c->team, NULL, &seconds, &c->sights));
     tell_oddities(&c->sights, c->arena);
     RangeSource source = calibration_source(options, c->facts.sha256, c->dataset, c->arena);
     if (options->dry_run)

@@ -62,7 +62,8 @@ static Status evaluate_sides(const Options *options, Side sides[2], Evaluation *
         ProgressBar bar;
         progress_begin(&bar, "measuring", options);
         Progress progress = progress_hook(&bar);
-        status = evaluate(sides[0].plan, sides[1].plan, dataset, labels, links, n_links, team, &progress, ret);
+        const EvaluateOptions given = {.labels = labels, .links = links, .n_links = n_links, .progress = &progress};
+        status = evaluate(sides[0].plan, sides[1].plan, dataset, &given, team, ret);
         if (status == NULL)
             progress_end(&bar);
     }

@@ -28,8 +28,7 @@ typedef struct Row {
 typedef struct Work {
     const Plan *plans[2];
     const Dataset *dataset;
-    const Labels *labels;
-    const Progress *progress;
+    EvaluateOptions options;
     int n_models, n_outputs;
     Runner **runners; /* [worker * 2 + model] */
     States *states[2]; /* of each model */
@@ -104,7 +103,7 @@ static void score(Work *work, int64_t sample, const Tensor *a, const Tensor *b)
 {
     Row *row = &work->rows[sample];
     const Tensor *outputs[2] = {a, b};
-    row->label = work->labels == NULL ? -1 : labels_get(work->labels, dataset_file(work->dataset, sample));
+    row->label = work->options.labels == NULL ? -1 : labels_get(work->options.labels, dataset_file(work->dataset, sample));
     for (int m = 0; m < work->n_models && row->label >= 0; m++) {
         int64_t rank = rank_of(&outputs[m][0], row->label);
         row->hit1[m] = rank < 1;
@@ -117,24 +116,34 @@ static void score(Work *work, int64_t sample, const Tensor *a, const Tensor *b)
         work->sums[sample * work->n_outputs + o] = compare_tensors(&a[o], &b[o]);
 }
 
+/* What model m answers: kept outputs, or those of a run in `own`. */
+static Status answer(const Work *work, int m, int64_t sample, int worker, const Tensor *inputs, Tensor *own, const Tensor **ret)
+{
+    *ret = m > 0 || work->options.kept == NULL ? NULL : kept_outputs_get(work->options.kept, sample);
+    if (*ret != NULL)
+        return NULL;
+    const Tensor *fed = states_feed(work->states[m], dataset_continues(work->dataset, sample), inputs);
+    Runner **runner = &work->runners[worker * 2 + m];
+    if (*runner == NULL)
+        *runner = runner_new(work->plans[m], NULL);
+    *ret = own;
+    TRY(runner_run(*runner, fed, NULL, own));
+    return states_keep(work->states[m], own);
+}
+
 static Status run_sample(Work *work, int64_t sample, int worker)
 {
     Tensor *inputs = xcalloc((size_t)MAX(plan_n_inputs(work->plans[0]), 1), sizeof inputs[0]);
-    Tensor *outputs[2] = {xcalloc((size_t)work->n_outputs, sizeof(Tensor)),
-                          xcalloc((size_t)work->n_outputs, sizeof(Tensor))};
+    Tensor *own[2] = {xcalloc((size_t)work->n_outputs, sizeof(Tensor)), xcalloc((size_t)work->n_outputs, sizeof(Tensor))};
+    const Tensor *outputs[2] = {own[0], own[1]};
     Status status = dataset_load(work->dataset, sample, inputs);
     if (status_code(status) == CODE_DATA) {
         work->rows[sample].skipped = true;
         status_free(status);
         status = NULL;
     } else if (status == NULL) {
-        bool goes_on = dataset_continues(work->dataset, sample);
-        for (int m = 0; m < work->n_models && status == NULL; m++) {
-            const Tensor *fed = states_feed(work->states[m], goes_on, inputs);
-            status = runner_run(work->runners[worker * 2 + m], fed, NULL, outputs[m]);
-            if (status == NULL)
-                status = states_keep(work->states[m], outputs[m]);
-        }
+        for (int m = 0; m < work->n_models && status == NULL; m++)
+            status = answer(work, m, sample, worker, inputs, own[m], &outputs[m]);
         if (status == NULL) {
             work->rows[sample].done = true;
             if (!is_class_scores(&outputs[0][0]))
@@ -147,8 +156,8 @@ static Status run_sample(Work *work, int64_t sample, int worker)
             tensor_release(&inputs[i]);
     }
     free(inputs);
-    free(outputs[0]);
-    free(outputs[1]);
+    free(own[0]);
+    free(own[1]);
     return status;
 }
 
@@ -169,8 +178,9 @@ static void work_on(void *context, int64_t sample, int worker)
         status = NULL;
     }
     work->done++;
-    if (work->progress != NULL)
-        work->progress->step(work->progress->context, work->done, dataset_count(work->dataset));
+    const Progress *progress = work->options.progress;
+    if (progress != NULL)
+        progress->step(progress->context, work->done, dataset_count(work->dataset));
     pthread_mutex_unlock(&work->lock);
     status_free(status);
 }
@@ -259,10 +269,7 @@ static Status check_pair(const Plan *a, const Plan *b)
 typedef struct Request {
     const Plan *a, *b;
     const Dataset *dataset;
-    const Labels *labels;
-    const StateLink *links;
-    int n_links;
-    const Progress *progress;
+    const EvaluateOptions *options;
     Evaluation *ret;
 } Request;
 
@@ -271,21 +278,18 @@ static Status evaluate_with(void *context, Team *team)
     const Request *request = context;
     const Plan *a = request->a, *b = request->b;
     const Dataset *dataset = request->dataset;
-    const Labels *labels = request->labels;
+    const Labels *labels = request->options->labels;
     int64_t n = dataset_count(dataset);
     Work work = {.plans = {a, b},
                  .dataset = dataset,
-                 .labels = labels,
-                 .progress = request->progress,
+                 .options = *request->options,
                  .n_models = b == NULL ? 1 : 2,
                  .n_outputs = plan_n_outputs(a),
                  .classes = true};
     int workers = team == NULL ? 1 : team_size(team);
     work.runners = xcalloc((size_t)workers * 2, sizeof work.runners[0]);
-    for (int w = 0; w < workers * 2; w++)
-        work.runners[w] = work.plans[w % 2] == NULL ? NULL : runner_new(work.plans[w % 2], NULL);
     for (int m = 0; m < 2; m++)
-        work.states[m] = states_new(request->links, request->n_links, plan_n_inputs(a));
+        work.states[m] = states_new(work.options.links, work.options.n_links, plan_n_inputs(a));
     work.rows = xcalloc((size_t)MAX(n, 1), sizeof work.rows[0]);
     work.sums = xcalloc((size_t)(MAX(n, 1) * MAX(work.n_outputs, 1)), sizeof work.sums[0]);
     pthread_mutex_init(&work.lock, NULL);
@@ -320,13 +324,12 @@ static Status evaluate_with(void *context, Team *team)
     return NULL;
 }
 
-Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const Labels *labels, const StateLink *links,
-                int n_links, Team *team, const Progress *progress, Evaluation *ret)
+Status evaluate(const Plan *a, const Plan *b, const Dataset *dataset, const EvaluateOptions *options, Team *team, Evaluation *ret)
 {
     if (b != NULL)
         TRY(check_pair(a, b));
-    Request request = {a, b, dataset, labels, links, n_links, progress, ret};
-    return team_try(n_links > 0 ? NULL : team, evaluate_with, &request); /* with states, one after the other */
+    Request request = {a, b, dataset, options, ret};
+    return team_try(options->n_links > 0 ? NULL : team, evaluate_with, &request); /* with states, one after the other */
 }
 
 void evaluation_release(Evaluation *evaluation)

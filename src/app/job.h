@@ -23,6 +23,7 @@ typedef struct Job {
     Product product;           /* what is written */
     const char *evaluated_on; /* path of the data, and whether it is the calibration data */
     bool evaluated_on_calibration;
+    bool fp32_kept;           /* the float outputs are those that calibration computed, not those of the file run again */
     double seconds_calibration, seconds_evaluation, seconds_total;
     char **warnings;
     size_t n_warnings, cap_warnings;

@@ -26,6 +26,7 @@ typedef struct Pipeline {
     Preprocess preprocess;
     Dataset *calibration, *evaluation; /* evaluation may be the same object */
     Labels *labels;
+    KeptOutputs *kept; /* of the float model on the calibration data, or NULL */
     AtomicFile *model_file, *report_file, *html_file, *depfile;
     int *exit_code;
 } Pipeline;
@@ -227,6 +228,15 @@ static Status end_proof(Pipeline *p, const Plan *plan)
     return NULL;
 }
 
+/* What the simplified model answers stands for what the file would, where it does so closely and the data is the same. */
+static KeptOutputs *new_kept(const Pipeline *p, const Plan *plan)
+{
+    const size_t most = (size_t)64 << 20; /* bytes */
+    if (p->evaluation != NULL || p->plain != NULL || !(p->job.proof.max_relative_diff <= PROOF_TOLERANCE))
+        return NULL;
+    return kept_outputs_new(dataset_count(p->calibration), plan_n_outputs(plan), most);
+}
+
 /* What was seen and the ranges made of it; or those of a table. */
 static Status collect(Pipeline *p, const Plan *plan)
 {
@@ -237,7 +247,8 @@ static Status collect(Pipeline *p, const Plan *plan)
     if (options->ranges_in != NULL) {
         TRY(calibration_read(options, p->model, p->job.input.sha256, p->arena, &p->job.ranges_source, calibration));
     } else {
-        TRY(calibration_run(options, plan, p->calibration, p->team, &p->job.seconds_calibration, &calibration->sights));
+        p->kept = new_kept(p, plan);
+        TRY(calibration_run(options, plan, p->calibration, p->team, p->kept, &p->job.seconds_calibration, &calibration->sights));
         calibration->ranges = sights_choose(&calibration->sights, method, p->team);
         p->job.ranges_source = calibration_source(options, p->job.input.sha256, p->calibration, p->arena);
     }
@@ -414,8 +425,9 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8, 
         status = setup_plan(p->job.options, int8, &plans[1]);
     if (status == NULL)
         status = setup_states(p->job.options, plans[0], links, &n_links);
+    const EvaluateOptions given = {p->labels, links, n_links, p->job.fp32_kept ? p->kept : NULL, &progress};
     if (status == NULL)
-        status = evaluate(plans[0], plans[1], data, p->labels, links, n_links, p->team, &progress, ret);
+        status = evaluate(plans[0], plans[1], data, &given, p->team, ret);
     if (status == NULL)
         progress_end(&bar);
     p->job.seconds_evaluation += clock_seconds() - bar.started;
@@ -424,17 +436,28 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8, 
     return status;
 }
 
-/* One quantized model, measured. The float side is the user's file as it is, not our simplified form of it. */
+/* The float side of the measurement: the user's file as it is, not our simplified form of it, unless the outputs of that were
+ * kept. ret_original: what the caller frees, NULL when it is not needed. */
+static Status load_original(Pipeline *p, Model **ret_original)
+{
+    *ret_original = NULL;
+    p->job.fp32_kept = kept_outputs_whole(p->kept);
+    if (p->job.fp32_kept)
+        return NULL;
+    const char *said_before = NULL;
+    return model_open(p->job.options->model, ret_original, &said_before);
+}
+
+/* One quantized model, measured. */
 static Status make_product(void *context, const char *const *kept_float, Product *ret)
 {
     Pipeline *p = context;
     Product product;
     TRY(product_build(&p->search, p->job.calibration.ranges, kept_float, p->job.output_path, needs_external_data(p), &product));
     Model *original = NULL;
-    const char *said_before = NULL;
-    Status status = model_open(p->job.options->model, &original, &said_before);
+    Status status = load_original(p, &original);
     if (status == NULL)
-        status = measure_models(p, original, product_model(&product), &product.evaluation);
+        status = measure_models(p, original == NULL ? p->model : original, product_model(&product), &product.evaluation);
     model_free(original);
     if (status == NULL)
         *ret = product;
@@ -567,6 +590,7 @@ static void release(Pipeline *p)
     dataset_free(p->evaluation);
     dataset_free(p->calibration);
     labels_free(p->labels);
+    kept_outputs_free(p->kept);
     model_free(p->model);
     model_free(p->plain);
     judge_free(p->search.judge);

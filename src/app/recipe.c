@@ -45,7 +45,7 @@ static Status quick_noise(Search *search, const Dataset *few, const char *what, 
     TRY(setup_plan(search->options, search->model, &plan));
     Options quiet = *search->options;
     quiet.quiet = true;
-    Status status = calibration_run(&quiet, plan, few, search->team, &seconds, &sights);
+    Status status = calibration_run(&quiet, plan, few, search->team, NULL, &seconds, &sights);
     plan_free(plan);
     if (status != NULL)
         return status;

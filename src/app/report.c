@@ -164,6 +164,7 @@ static void add_accuracy(cJSON *root, const Job *job)
     cJSON *object = cJSON_AddObjectToObject(root, "accuracy");
     add_text(object, "data", job->evaluated_on);
     cJSON_AddBoolToObject(object, "on_calibration_data", job->evaluated_on_calibration);
+    add_text(object, "fp32_run", job->fp32_kept ? "calibration" : "evaluation");
     add_count(object, "samples", e->samples);
     add_count(object, "skipped", e->skipped);
     add_text(object, "metric", labelled ? "top1_percent" : e->classes ? "agreement_percent" : "sqnr_db");

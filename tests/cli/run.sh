@@ -62,6 +62,13 @@ strip_run a.json >a.stripped
 strip_run b.json >b.stripped
 holds "same report for any thread count" cmp a.stripped b.stripped
 holds "the report follows its schema" node "$here/schema.js" "$schema" a.json
+holds "other data are measured with the file itself" grep -q '"fp32_run":[[:space:]]*"evaluation"' a.json
+for n in 1 2; do
+    holds "measured on the calibration data, $n threads" "$quantize" "$glyphs" --calib "$demo/calib" --effort fast -o a.onnx --report "same$n.json" --threads $n
+    strip_run "same$n.json" >"same$n.stripped"
+done
+holds "the float model is run once then" grep -q '"fp32_run":[[:space:]]*"calibration"' same1.json
+holds "same report for any thread count, outputs kept" sh -c "sed s/same1/same2/ same1.stripped | cmp - same2.stripped"
 odd='odd <b>&"name.onnx'
 holds "the report as a page" "$quantize" "$glyphs" --calib "$demo/calib" --eval "$demo/eval" --labels "$labels" -o "$odd" --report odd.json \
     --html odd.html --effort fast

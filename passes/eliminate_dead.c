@@ -64,7 +64,7 @@ static void sweep(PassContext *context, Graph *graph)
             ++*context->changes;
             continue;
         }
-        for (int i = 0; i < node->n_attrs; i++) {
+        for (int i = 0; i < node_graph_attrs(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t j = 0; j < n; j++)

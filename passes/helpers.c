@@ -9,7 +9,7 @@
 
 bool node_has_graph(const Node *node)
 {
-    for (int i = 0; i < node->n_attrs; i++)
+    for (int i = 0; i < node_graph_attrs(node); i++)
         if (node->attrs[i].kind == ATTR_GRAPH || node->attrs[i].kind == ATTR_GRAPHS)
             return true;
     return false;
@@ -184,23 +184,11 @@ Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const 
     return node;
 }
 
-/* Asks the op's table before the node's own attributes, which are mostly not in the cache: every pass asks this of every
- * node. */
-bool pass_may_have_graph(const Node *node)
-{
-    if (node->n_attrs == 0 || node->def == NULL)
-        return node->n_attrs > 0;
-    for (const AttrSpec *spec = node->def->attrs; spec != NULL && spec->name != NULL; spec++)
-        if (spec->kind == ATTR_GRAPH || spec->kind == ATTR_GRAPHS)
-            return true;
-    return false;
-}
-
 static Status visit_graph(PassContext *context, Graph *graph, PassVisit visit)
 {
     for (Node *node = graph->first, *next; node != NULL; node = next) {
         next = node->next;
-        for (int i = 0; i < node->n_attrs && pass_may_have_graph(node); i++) {
+        for (int i = 0; i < node_graph_attrs(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t j = 0; j < n; j++)
@@ -222,7 +210,7 @@ static Status check_unlisted(PassContext *context, Graph *graph, PassVisit visit
         int64_t before = *context->changes;
         const char *op_type = node->op_type;
         next = node->next;
-        for (int i = 0; i < node->n_attrs; i++) {
+        for (int i = 0; i < node_graph_attrs(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t j = 0; j < n; j++)

@@ -116,7 +116,6 @@ bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_R
 /* fuse_transposes.c: a Transpose behind a Transpose takes over its permutation and reads past it. */
 bool pass_join_transposes(Node *node);
 bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
-bool pass_may_have_graph(const Node *node); /* the same asked of the op's definition, which is in the cache; never wrongly false */
 
 /* Input i becomes the initializer `tensor` (in the model's arena): in place when nobody else reads the one that stands there,
  * else under a fresh name. */

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/ir/ahead.h"
 #include "src/ops/ops.h"
 
 struct Roster {
     Node **nodes;
     uint16_t *rows; /* of ops.def, op_count() for unknown ops */
-    size_t n, cap, cap_rows;
+    uint32_t *places; /* of the nodes that the running sweep wants */
+    size_t n, cap, cap_rows, cap_places;
     bool stale;
 };
 
@@ -32,6 +34,7 @@ void roster_free(Roster *roster)
         return;
     free(roster->nodes);
     free(roster->rows);
+    free(roster->places);
     free(roster);
 }
 
@@ -70,7 +73,7 @@ bool roster_holds(const OpSet *wanted, const Node *node)
 static void add_graph(Roster *roster, Graph *graph)
 {
     for (Node *node = graph->first; node != NULL; node = node->next) {
-        for (int i = 0; i < node->n_attrs && pass_may_have_graph(node); i++) {
+        for (int i = 0; i < node_graph_attrs(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t j = 0; j < n; j++)
@@ -83,6 +86,28 @@ static void add_graph(Roster *roster, Graph *graph)
     }
 }
 
+static void ask_ahead(const Roster *roster, size_t n, size_t at)
+{
+    if (at + AHEAD_NODE < n)
+        ahead_lines(roster->nodes[roster->places[at + AHEAD_NODE]]);
+    if (at + AHEAD_LINKS < n)
+        ahead_links(roster->nodes[roster->places[at + AHEAD_LINKS]]);
+    if (at + AHEAD_VALUES < n)
+        ahead_values(roster->nodes[roster->places[at + AHEAD_VALUES]]);
+}
+
+/* The places of the wanted nodes, in order. */
+static size_t find_places(Roster *roster, const OpSet *wanted)
+{
+    size_t n = 0;
+    roster->places = array_reserve(roster->places, &roster->cap_places, roster->n, sizeof roster->places[0]);
+    for (size_t i = 0; i < roster->n; i++) {
+        roster->places[n] = (uint32_t)i;
+        n += is_wanted(wanted, roster->rows[i]);
+    }
+    return n;
+}
+
 Status roster_each(Roster *roster, const OpSet *wanted, PassContext *context, PassVisit visit)
 {
     if (roster->stale) {
@@ -91,9 +116,11 @@ Status roster_each(Roster *roster, const OpSet *wanted, PassContext *context, Pa
         add_graph(roster, context->model->graph);
         roster->stale = false;
     }
-    for (size_t i = 0; i < roster->n; i++) {
-        Node *node = roster->nodes[i];
-        if (!is_wanted(wanted, roster->rows[i]) || node->graph == NULL) /* gone in this very sweep */
+    size_t n = find_places(roster, wanted);
+    for (size_t i = 0; i < n; i++) {
+        Node *node = roster->nodes[roster->places[i]];
+        ask_ahead(roster, n, i);
+        if (node->graph == NULL) /* gone in this very sweep */
             continue;
         context->model->steps++;
         TRY(visit(context, node));

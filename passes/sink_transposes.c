@@ -50,6 +50,29 @@ static Status finish(PassContext *context, Node *node, Node *made, const int64_t
     return pass_replace_node(node, y);
 }
 
+/* The Transpose in front of `node`, which nobody else reads, goes behind it; the node reads `in` instead. No node or value is
+ * made: a long chain would fill memory with them.
+ *
+ *     x -> transpose -> between -> node -> y         ->       x -> node -> between -> transpose -> y
+ */
+static Status swap(PassContext *context, Node *node, Node *transpose, Value *const *in)
+{
+    Value *between = transpose->out[0], *y = node->out[0];
+    for (int i = 0; i < node->n_in; i++)
+        node_set_input(node, i, in[i]);
+    node_set_output(transpose, 0, NULL);
+    node_set_output(node, 0, NULL);
+    node_set_output(node, 0, between);
+    node_set_output(transpose, 0, y);
+    node_set_input(transpose, 0, between);
+    node_move_before(transpose, node->next);
+    between->type = (Type){.kind = TYPE_UNKNOWN}; /* what was said of it held for the other order of axes */
+    between->origin = NULL;
+    TRY(ops_infer_node(node));
+    ++*context->changes;
+    return ops_infer_node(transpose);
+}
+
 /* ---- past elementwise ops ---------------------------------------------------------------------------------------- */
 
 static bool is_listed(const Node *node, const char *const *ops)
@@ -124,7 +147,10 @@ static Status pass_binary(PassContext *context, Node *node)
             in[1 - i] = second->in[0];
         else if (!untranspose_constant(node, 1 - i, perm, rank, &in[1 - i]))
             continue;
-        return finish(context, node, pass_copy_node(node, node->graph, node, in), perm, rank);
+        TRY(swap(context, node, first, in));
+        if (second != NULL && second->graph == node->graph && second->out[0]->n_uses == 0)
+            pass_remove_dead(second);
+        return NULL;
     }
     return NULL;
 }
@@ -139,7 +165,7 @@ static Status pass_unary(PassContext *context, Node *node)
         return NULL;
     for (int i = 0; i < node->n_in; i++)
         in[i] = i == 0 ? transpose->in[0] : node->in[i];
-    return finish(context, node, pass_copy_node(node, node->graph, node, in), perm, rank);
+    return swap(context, node, transpose, in);
 }
 
 /* ---- past Concat ------------------------------------------------------------------------------------------------- */

@@ -169,6 +169,10 @@ typedef struct MapEntry {
 MapEntry *map_entry(Map *map, const char *key);
 void map_remove(Map *map, const char *key);
 size_t map_count(const Map *map);
+void map_reserve(Map *map, size_t n); /* room for n keys without growing */
+void map_ask(const Map *map, const char *key); /* fetches from memory what a search for the key a little later will read */
+/* Entries in the order in which they came; *at counts from 0. NULL behind the last. */
+const MapEntry *map_next(const Map *map, size_t *at);
 
 /* ---- threads.c: one team, sized by --threads --------------------------------------------------------------------- */
 

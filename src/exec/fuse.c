@@ -164,7 +164,6 @@ Node *fuse_new_node(const Fuser *fuser, const Node *like, const OpDef *def, int 
     node->def = def;
     node->in = arena_array(fuser->arena, (size_t)n_in, sizeof node->in[0]);
     node->n_in = n_in;
-    node->in_slot = NULL;
     node->out = arena_array(fuser->arena, 1, sizeof node->out[0]);
     node->out[0] = out;
     node->n_out = 1;

@@ -437,7 +437,6 @@ static Node *make_integer_node(const Group *group, const IntegerOp *op)
     }
     integer->in = arena_array(group->arena, (size_t)node->n_in * 3 + 4, sizeof integer->in[0]);
     integer->n_in = integer_inputs(group, op->form, integer->in);
-    integer->in_slot = NULL;
     integer->out = arena_array(group->arena, (size_t)node->n_out, sizeof integer->out[0]);
     for (int i = 0; i < node->n_out; i++)
         integer->out[i] = group->open ? node->out[i] : group->quantizers[i]->out[0];

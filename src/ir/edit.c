@@ -1,12 +1,12 @@
 /* edit.c - the only file that changes links. What always holds between two calls (verify.c checks it):
  *
- *     node->in[i] == v     <=>  v->uses[node->in_slot[i]] is {node, i}
+ *     node->in[i] == v     <=>  v->uses[node_slots(node)[i]] is {node, i}
  *     node->out[i] == v    <=>  v->producer == node and v->producer_output == i
  *     v listed in ...       <=>  v->is_input, v->n_outputs, v->constant with v->initializer_slot
  *
  * A use knows its place in the list, so adding and removing one takes the same time however many there are:
  *
- *     v->uses  a b c d      remove b:  a d c      d's in_slot becomes 1
+ *     v->uses  a b c d      remove b:  a d c      d's slot becomes 1
  */
 #include "src/ir/ir.h"
 #include "src/ir/list.h"
@@ -50,7 +50,7 @@ static void use_add(Value *value, Node *node, int input)
     }
     LIST_ROOM(arena_of(value->graph), value->uses, value->n_uses, value->cap_uses);
     node->in[input] = value;
-    node->in_slot[input] = value->n_uses;
+    node_slots(node)[input] = value->n_uses;
     value->uses[value->n_uses++] = (Use){node, input};
     node->graph->model->steps++;
 }
@@ -60,25 +60,31 @@ static void use_remove(Node *node, int input)
     Value *value = node->in[input];
     if (value == NULL)
         return;
-    size_t slot = node->in_slot[input];
+    size_t slot = node_slots(node)[input];
     Use moved = value->uses[--value->n_uses];
     value->uses[slot] = moved;
-    moved.node->in_slot[moved.input] = slot;
+    node_slots(moved.node)[moved.input] = slot;
     node->in[input] = NULL;
     node->graph->model->steps++;
+}
+
+_Static_assert(sizeof(Value *) == sizeof(size_t), "inputs and their slots are cut from one piece");
+
+static void grow_inputs(Node *node)
+{
+    size_t n = (size_t)node->n_in, cap = n < 2 ? 2 : n * 2;
+    size_t *slots = node_slots(node);
+    node->in = list_grow(arena_of(node->graph), node->in, n, 2 * cap, sizeof *node->in);
+    node->cap_in = (int)cap;
+    memcpy(node_slots(node), slots, n * sizeof *slots);
 }
 
 void node_set_input(Node *node, int i, Value *value)
 {
     assert(i >= 0 && i <= node->n_in);
     if (i == node->n_in) {
-        if (node->n_in == node->cap_in) { /* both lists grow together */
-            Arena *arena = arena_of(node->graph);
-            size_t n = (size_t)node->n_in;
-            node->cap_in = node->n_in < 2 ? 2 : node->n_in * 2;
-            node->in = list_grow(arena, node->in, n, (size_t)node->cap_in, sizeof *node->in);
-            node->in_slot = list_grow(arena, node->in_slot, n, (size_t)node->cap_in, sizeof *node->in_slot);
-        }
+        if (node->n_in == node->cap_in)
+            grow_inputs(node);
         node->in[node->n_in++] = NULL;
     }
     use_remove(node, i);
@@ -309,25 +315,12 @@ void node_set_output(Node *node, int i, Value *value)
     }
 }
 
-/* The model's one copy of an operator's type or domain. */
-static const char *word(Model *model, const char *text)
-{
-    size_t known = map_count(model->words);
-    MapEntry *entry = map_entry(model->words, text);
-    if (map_count(model->words) != known)
-        entry->key = arena_strdup(model->arena, text);
-    return entry->key;
-}
-
-/* Room for the n_in inputs and n_out outputs, side by side. */
+/* Room for the n_in inputs with their slots and n_out outputs, side by side. */
 static void add_links(Arena *arena, Node *node)
 {
     size_t n_in = (size_t)node->n_in, n_out = (size_t)node->n_out;
-    _Static_assert(sizeof(Value *) == sizeof(size_t), "links and slots are cut from one piece");
-    void **links = arena_array(arena, n_in + n_in + n_out, sizeof *links);
-    node->in = (Value **)links;
-    node->out = (Value **)links + n_in;
-    node->in_slot = (size_t *)(links + n_in + n_out);
+    node->in = arena_array(arena, n_in + n_in + n_out, sizeof *node->in);
+    node->out = node->in + n_in + n_in;
 }
 
 Node *graph_add_node(Graph *graph, Node *before, const char *op_type, const char *domain, const char *name, int n_in,
@@ -337,8 +330,8 @@ Node *graph_add_node(Graph *graph, Node *before, const char *op_type, const char
     Arena *arena = model->arena;
     Node *node = slab_take(arena, &model->node_slab, sizeof *node);
     node->name = name != NULL && *name != '\0' ? arena_strdup(arena, name) : "";
-    node->op_type = word(model, op_type);
-    node->domain = domain == NULL || *domain == '\0' || strcmp(domain, "ai.onnx") == 0 ? "" : word(model, domain);
+    node->op_type = model_word(model, op_type);
+    node->domain = domain == NULL || *domain == '\0' || strcmp(domain, "ai.onnx") == 0 ? "" : model_word(model, domain);
     node->overload = "";
     node->id = model->n_node_ids++;
     node_link(graph, node, before);
@@ -370,7 +363,7 @@ void node_move_before(Node *node, Node *before)
 
 void node_remove(Node *node)
 {
-    for (int i = 0; i < node->n_attrs; i++) {
+    for (int i = 0; i < node_graph_attrs(node); i++) {
         Graph *const *inner;
         int64_t n = attr_graphs(&node->attrs[i], &inner);
         for (int64_t k = 0; k < n; k++)

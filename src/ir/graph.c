@@ -67,6 +67,15 @@ const char *model_metadata(const Model *model, const char *key)
     return NULL;
 }
 
+const char *model_word(Model *model, const char *text)
+{
+    size_t known = map_count(model->words);
+    MapEntry *entry = map_entry(model->words, text);
+    if (map_count(model->words) != known)
+        entry->key = arena_strdup(model->arena, text);
+    return entry->key;
+}
+
 const char *model_fresh_name(Model *model, const char *base)
 {
     const char *name = *base == '\0' ? "value" : base;
@@ -93,7 +102,8 @@ Graph *graph_new(Model *model, const char *name, Node *owner)
     return graph;
 }
 
-Value *graph_value(Graph *graph, const char *name)
+/* `kept`: the name is in the arena, or lives as long. */
+static Value *add_value(Graph *graph, const char *name, bool kept)
 {
     Model *model = graph->model;
     assert(name != NULL && *name != '\0');
@@ -102,7 +112,7 @@ Value *graph_value(Graph *graph, const char *name)
     MapEntry *entry = map_entry(model->names, name);
     Value *first = entry->value;
     bool reserved = map_count(model->names) == known && entry->key == name; /* by model_fresh_name(): in the arena already */
-    value->name = reserved ? name : arena_strdup(model->arena, name);
+    value->name = reserved || kept ? name : arena_strdup(model->arena, name);
     value->id = model->n_ids++;
     value->graph = graph;
     if (first == NULL)
@@ -110,6 +120,16 @@ Value *graph_value(Graph *graph, const char *name)
     else
         first->shares_name = value->shares_name = true;
     return value;
+}
+
+Value *graph_value(Graph *graph, const char *name)
+{
+    return add_value(graph, name, false);
+}
+
+Value *graph_value_named(Graph *graph, const char *name)
+{
+    return add_value(graph, name, true);
 }
 
 Value *graph_add_constant(Graph *graph, const char *name, Tensor *tensor)
@@ -134,7 +154,7 @@ void graph_each(Graph *graph, void (*visit)(void *context, Graph *graph), void *
 {
     visit(context, graph);
     for (Node *node = graph->first; node != NULL; node = node->next) {
-        for (int i = 0; i < node->n_attrs; i++) {
+        for (int i = 0; i < node_graph_attrs(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t k = 0; k < n; k++)
@@ -229,11 +249,12 @@ Attr *node_add_attr(Node *node, const char *name, AttrKind kind)
     if (i == node->n_attrs) {
         LIST_ROOM(arena, node->attrs, node->n_attrs, node->cap_attrs);
         node->n_attrs++;
-        node->attrs[i] = (Attr){.name = arena_strdup(arena, name)};
+        node->attrs[i] = (Attr){.name = model_word(node->graph->model, name)};
     } else {
         drop_graphs(&node->attrs[i]);
     }
     node->attrs[i] = (Attr){.name = node->attrs[i].name, .kind = kind};
+    node->may_hold_graphs = node->may_hold_graphs || kind == ATTR_GRAPH || kind == ATTR_GRAPHS;
     return &node->attrs[i];
 }
 

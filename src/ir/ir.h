@@ -219,52 +219,54 @@ typedef struct Use {
     int input; /* node->in[input] is the value */
 } Use;
 
-/* What every pass asks of every value stands first, within a line or two of the cache: large graphs are walked at the speed of
- * memory. */
+/* What every pass asks of every value and node stands first: large graphs are walked at the speed of memory, a line of 64 bytes
+ * of the cache at a time, so what is read together stands in one. list.h puts them at the start of lines. */
 struct Value {
     Node *producer;         /* NULL for graph inputs and initializers */
+    Use *uses;              /* order has no meaning */
+    Tensor *constant;       /* initializer, or NULL */
+    Use first_use;          /* edit.c's: room for one use */
+    uint32_t n_uses, cap_uses;
     int producer_output;    /* producer->out[producer_output] is this value */
     int n_outputs;          /* how often it is listed in graph->outputs */
-    Tensor *constant;       /* initializer, or NULL */
-    Use *uses;              /* order has no meaning */
-    size_t n_uses, cap_uses;
-    Use first_use;          /* edit.c's: room for one use */
-    Graph *graph;           /* where it is defined; NULL once it was removed */
-    Dim *content;           /* elements of a small integer tensor as far as known (shape arithmetic), or NULL */
-    int n_content;
     uint32_t id;            /* unique in the model, dense: index of side tables; model->n_ids bounds it */
     bool is_input;          /* listed in graph->inputs */
     bool shares_name;       /* edit.c's: a sibling graph has (or had) a value of the same name */
-    int room_content;       /* infer.c's: of content_room */
-    Type type;
-    Dim *content_room;      /* infer.c's: what content may be stored in */
+    Type type;              /* the second line, up to three sizes */
     const char *name;
+    Graph *graph;           /* where it is defined; NULL once it was removed */
+    Dim *content;           /* elements of a small integer tensor as far as known (shape arithmetic), or NULL */
+    int n_content;
+    int room_content;       /* infer.c's: of content_room */
+    Dim *content_room;      /* infer.c's: what content may be stored in */
     int output_slot;        /* edit.c's: a hint where in graph->outputs it stands */
     int initializer_slot;   /* edit.c's: where in graph->initializers it stands, while it has a constant */
     const void *origin;     /* ValueInfoProto (onnx only), or NULL */
     const void *tensor_origin; /* TensorProto of the initializer it was read with, or NULL */
 };
 
-/* In the order of use, as Value. */
 struct Node {
-    Node *next, *prev;   /* `next` of a removed node still leads on: a loop may remove the node it stands on */
+    Node *next;          /* that of a removed node still leads on: a loop may remove the node it stands on */
     const char *op_type;
     const char *domain;  /* "" is ai.onnx (an "ai.onnx" in a file reads as "") */
     const struct OpDef *def; /* NULL for an op we do not know */
-    int n_in, n_out, n_attrs;
-    int opset;           /* version of its domain that the model imports; 0 when it imports none. A node of an inlined
-                            function may have another one until raise_opset has run; it cannot be saved before */
     Value **in;          /* NULL for an omitted input */
     Value **out;         /* NULL for an omitted output */
+    int n_in, n_out;
+    int opset;           /* version of its domain that the model imports; 0 when it imports none. A node of an inlined
+                            function may have another one until raise_opset has run; it cannot be saved before */
+    uint16_t cap_attrs;
+    bool may_hold_graphs; /* an attribute is or was a graph: see node_graph_attrs() */
+    Node *prev;          /* the second line */
     Attr *attrs;
-    size_t *in_slot;     /* edit.c's: where in in[i]->uses this use stands */
     Graph *graph;        /* NULL once it was removed */
     const char *name;    /* "" when it has none */
     const char *overload;
-    int cap_in, cap_attrs;
+    const void *origin;  /* NodeProto (onnx only), or NULL */
+    int n_attrs;
+    int cap_in;
     uint32_t order;      /* edit.c's scratch */
     uint32_t id;         /* unique in the model among nodes: index of side tables; model->n_node_ids bounds it */
-    const void *origin;  /* NodeProto (onnx only), or NULL */
 };
 
 struct Graph {
@@ -309,7 +311,7 @@ struct Model {
     Graph *graph;
     uint32_t n_ids, n_node_ids;
     Slab node_slab, value_slab;
-    Map *words;            /* operator types and domains in use, one copy of each */
+    Map *words;            /* see model_word() */
     Map *names;            /* name in use -> Value* (NULL: reserved); of sibling graphs' equal names the first one */
     uint32_t next_fresh;
     uint64_t steps;        /* uses linked and unlinked, nodes inferred and visited by passes: tests count what is linear */
@@ -327,6 +329,8 @@ void model_free(Model *model); /* NULL is fine */
 int model_opset(const Model *model, const char *domain); /* 0 when not imported */
 void model_set_opset(Model *model, const char *domain, int64_t version);
 const char *model_metadata(const Model *model, const char *key); /* NULL when absent */
+/* The model's one copy of a word that many nodes have: an operator's type, a domain, the name of an attribute. */
+const char *model_word(Model *model, const char *text);
 /* `base` if free, else base_N. The name is reserved: no two calls give the same one. */
 const char *model_fresh_name(Model *model, const char *base);
 
@@ -334,6 +338,8 @@ const char *model_fresh_name(Model *model, const char *base);
 Graph *graph_new(Model *model, const char *name, Node *owner);
 /* New value. Its name must be free in this graph (see model_fresh_name); a file's sibling graphs may share names. */
 Value *graph_value(Graph *graph, const char *name);
+/* The same with a name that lives as long as the model: it is not copied. */
+Value *graph_value_named(Graph *graph, const char *name);
 void graph_add_input(Graph *graph, Value *value);
 void graph_add_output(Graph *graph, Value *value);
 /* New initializer; type set from the tensor. */
@@ -362,6 +368,16 @@ Attr *node_add_attr(Node *node, const char *name, AttrKind kind);
 void node_remove_attr(Node *node, const char *name);
 /* Inner graphs of an attribute: *ret_graphs of the returned count (ATTR_GRAPH, ATTR_GRAPHS); 0 for the other kinds. */
 int64_t attr_graphs(const Attr *attr, Graph *const **ret_graphs);
+/* How many attributes may hold graphs, for loops that look for those alone: all of them, or none. */
+static inline int node_graph_attrs(const Node *node)
+{
+    return node->may_hold_graphs ? node->n_attrs : 0;
+}
+/* edit.c's: in[i]->uses[node_slots(node)[i]] is this use; they stand behind the inputs. */
+static inline size_t *node_slots(const Node *node)
+{
+    return (size_t *)(void *)(node->in + node->cap_in);
+}
 /* Is it this op of ai.onnx, in a version that is known? (Only then its inputs and attributes were checked.) */
 static inline bool node_is(const Node *node, const char *op_type)
 {

@@ -32,7 +32,7 @@ static void add_node_deps(Sort *sort, const Node *node)
 {
     for (int i = 0; i < node->n_in; i++)
         add_dep(sort, node->in[i]);
-    for (int i = 0; i < node->n_attrs; i++) {
+    for (int i = 0; i < node_graph_attrs(node); i++) {
         Graph *const *inner;
         int64_t n = attr_graphs(&node->attrs[i], &inner);
         for (int64_t k = 0; k < n; k++) {
@@ -86,6 +86,16 @@ static Status visit_all(const Sort *sort, uint32_t n, Node **ret_order)
     return status;
 }
 
+/* Most files are: then no node has to be touched again. */
+static bool is_sorted(const Sort *sort, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (size_t k = sort->start[i]; k < sort->start[i + 1]; k++)
+            if (sort->deps[k] >= i)
+                return false;
+    return true;
+}
+
 static Status sort_one(Graph *graph)
 {
     uint32_t n = 0;
@@ -105,9 +115,12 @@ static Status sort_one(Graph *graph)
     }
     sort.start[n] = sort.n_deps;
 
-    Status status = visit_all(&sort, n, order);
-    for (uint32_t i = 0; i < n && status == NULL; i++)
-        node_move_before(order[i], NULL);
+    Status status = NULL;
+    if (!is_sorted(&sort, n)) {
+        status = visit_all(&sort, n, order);
+        for (uint32_t i = 0; i < n && status == NULL; i++)
+            node_move_before(order[i], NULL);
+    }
     free(sort.nodes);
     free(sort.deps);
     free(sort.start);
@@ -119,7 +132,7 @@ Status graph_sort(Graph *graph)
 {
     TRY(sort_one(graph));
     for (Node *node = graph->first; node != NULL; node = node->next) {
-        for (int i = 0; i < node->n_attrs; i++) {
+        for (int i = 0; i < node_graph_attrs(node); i++) {
             Graph *const *inner;
             int64_t n = attr_graphs(&node->attrs[i], &inner);
             for (int64_t k = 0; k < n; k++)

@@ -4,16 +4,18 @@
  * and initializers) or once its producer was passed, so order and scope are one question: is it defined yet, and does
  * its graph hold the reader? Linear in nodes and edges.
  */
-#include "src/ir/ir.h"
+#include "src/ir/ahead.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct Verify {
     const Model *model;
     const Value **values; /* by id: defined so far; NULL: not yet */
     const Node **nodes;   /* by id: seen so far */
     int *listed;          /* by value id: times met in graph->outputs */
+    bool *named;          /* by value id: the model's table of names leads to it */
     size_t n_uses;        /* inputs of nodes that were met and name a value */
 } Verify;
 
@@ -41,10 +43,25 @@ static bool is_defined(const Verify *verify, const Value *value)
     return value->id < verify->model->n_ids && verify->values[value->id] == value;
 }
 
+/* Notes the values that the model's table of names leads to by their names: read once from end to end, which is faster than a
+ * search for each value. */
+static void read_names(Verify *verify)
+{
+    size_t at = 0;
+    const Model *model = verify->model;
+    for (const MapEntry *entry; (entry = map_next(model->names, &at)) != NULL;) {
+        const Value *value = entry->value;
+        if (value != NULL && value->id < model->n_ids && (value->name == entry->key || strcmp(value->name, entry->key) == 0))
+            verify->named[value->id] = true;
+    }
+}
+
 /* Unique in the graph. The model's table leads to the first value of a name, so the graph's own map, which costs a search in
  * memory for each value, is left to names that sibling graphs share. */
 static Status check_name(const Verify *verify, const Graph *graph, Map *names, const Value *value)
 {
+    if (verify->named[value->id])
+        return NULL;
     const Value *first = map_get(verify->model->names, value->name);
     if (first == value)
         return NULL;
@@ -119,7 +136,7 @@ static Status check_inputs(Verify *verify, const Node *node)
         const Value *value = node->in[i];
         if (value == NULL)
             continue;
-        size_t slot = node->in_slot[i];
+        size_t slot = node_slots(node)[i];
         if (value->graph == NULL || !holds(value->graph, node->graph))
             return node_error(node, CODE_MODEL, "input %d, value '%s', was removed or is out of scope", i, value->name);
         if (slot >= value->n_uses || value->uses[slot].node != node || value->uses[slot].input != i)
@@ -155,7 +172,7 @@ static Status check_node(Verify *verify, const Node *node, Map *names)
         return node_error(node, CODE_MODEL, "has the id %u of another node", node->id);
     verify->nodes[node->id] = node;
     TRY(check_inputs(verify, node));
-    for (int i = 0; i < node->n_attrs; i++) {
+    for (int i = 0; i < node_graph_attrs(node); i++) {
         Graph *const *inner;
         int64_t n = attr_graphs(&node->attrs[i], &inner);
         for (int64_t k = 0; k < n; k++) {
@@ -172,7 +189,9 @@ static Status check_nodes(Verify *verify, const Graph *graph, Map *names)
 {
     int n = 0;
     const Node *prev = NULL;
+    Ahead ahead = ahead_of(graph);
     for (const Node *node = graph->first; node != NULL; prev = node, node = node->next, n++) {
+        ahead_step(&ahead);
         if (node->graph != graph || node->prev != prev || n >= graph->n_nodes)
             return graph_error(graph, "the list of nodes is broken at number %d", n);
         TRY(check_node(verify, node, names));
@@ -234,12 +253,15 @@ Status model_verify(const Model *model)
     Verify verify = {.model = model};
     verify.values = xcalloc((size_t)model->n_ids + 1, sizeof *verify.values);
     verify.nodes = xcalloc((size_t)model->n_node_ids + 1, sizeof *verify.nodes);
+    verify.named = xcalloc((size_t)model->n_ids + 1, sizeof *verify.named);
     verify.listed = xcalloc((size_t)model->n_ids + 1, sizeof *verify.listed);
+    read_names(&verify);
     Status status = check_graph(&verify, model->graph);
     if (status == NULL)
         status = check_values(&verify);
     free(verify.values);
     free(verify.nodes);
     free(verify.listed);
+    free(verify.named);
     return status;
 }

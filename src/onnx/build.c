@@ -1,10 +1,12 @@
-/* build.c - Model -> ModelProto, ready to be packed.
+/* build.c - Model -> ModelProto, packed.
  *
  *     Graph ── nodes ── attributes ── inner graphs         names, types and numbers: those of the graph
  *       └ origin   └ origin   └ origin                     doc strings, metadata, unknown fields: the file's
  *
  * Each message starts as a copy of the one it was read from, so that what we do not understand is written back; then
- * all that the graph owns is set anew. Nothing heavy is copied: names, lists and weights are pointed at.
+ * all that the graph owns is set anew. Nothing heavy is copied: names, lists and weights are pointed at. Of the main graph each
+ * node, initializer and type is packed by itself and its messages are gone with it: all at once would take more memory than the
+ * graph.
  */
 #include "src/onnx/proto.h"
 
@@ -193,7 +195,15 @@ static Onnx__ValueInfoProto **infos_of(Builder *builder, Value *const *values, i
     return infos;
 }
 
-/* Types of what nodes give and is no graph output. */
+/* Is it worth a line in value_info: what a node gives, is no graph output and has a type? */
+static bool has_inner_info(const Value *value)
+{
+    if (value == NULL || value->n_outputs > 0)
+        return false;
+    return value->type.kind == TYPE_TENSOR ? value->type.dtype != DT_UNDEFINED
+                                           : value->type.kind != TYPE_UNKNOWN || value->origin != NULL;
+}
+
 static void add_inner_infos(Builder *builder, const Graph *graph, Onnx__GraphProto *proto)
 {
     size_t cap = 0;
@@ -202,33 +212,27 @@ static void add_inner_infos(Builder *builder, const Graph *graph, Onnx__GraphPro
     proto->value_info = arena_array(builder->arena, cap, sizeof *proto->value_info);
     proto->n_value_info = 0;
     for (const Node *node = graph->first; node != NULL; node = node->next) {
-        for (int i = 0; i < node->n_out; i++) {
-            const Value *value = node->out[i];
-            if (value == NULL || value->n_outputs > 0)
-                continue;
-            bool typed = value->type.kind == TYPE_TENSOR ? value->type.dtype != DT_UNDEFINED
-                                                         : value->type.kind != TYPE_UNKNOWN || value->origin != NULL;
-            if (typed)
-                proto->value_info[proto->n_value_info++] = info_to_proto(builder, value);
-        }
+        for (int i = 0; i < node->n_out; i++)
+            if (has_inner_info(node->out[i]))
+                proto->value_info[proto->n_value_info++] = info_to_proto(builder, node->out[i]);
     }
 }
 
 /* Annotations of tensors that are still there, with parameters that are. */
-static void filter_annotations(Builder *builder, Onnx__GraphProto *proto)
+static void filter_annotations(Builder *builder, const Graph *graph, Onnx__GraphProto *proto)
 {
     Onnx__TensorAnnotation **all = proto->quantization_annotation;
     size_t n = proto->n_quantization_annotation, kept = 0;
     if (n == 0)
         return;
     Map *names = map_new();
-    for (size_t i = 0; i < proto->n_input; i++)
-        map_put(names, proto->input[i]->name, proto);
-    for (size_t i = 0; i < proto->n_initializer; i++)
-        map_put(names, proto->initializer[i]->name, proto);
-    for (size_t i = 0; i < proto->n_node; i++)
-        for (size_t o = 0; o < proto->node[i]->n_output; o++)
-            map_put(names, proto->node[i]->output[o], proto);
+    for (int i = 0; i < graph->n_inputs; i++)
+        map_put(names, graph->inputs[i]->name, proto);
+    for (int i = 0; i < graph->n_initializers; i++)
+        map_put(names, graph->initializers[i]->name, proto);
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        for (int o = 0; o < node->n_out; o++)
+            map_put(names, node->out[o] == NULL ? "" : node->out[o]->name, proto);
 
     proto->quantization_annotation = arena_array(builder->arena, n, sizeof(Onnx__TensorAnnotation *));
     for (size_t i = 0; i < n; i++) {
@@ -242,13 +246,28 @@ static void filter_annotations(Builder *builder, Onnx__GraphProto *proto)
     map_free(names);
 }
 
+/* All but nodes, initializers and inner types. */
+static Onnx__GraphProto *frame_to_proto(Builder *builder, const Graph *graph)
+{
+    Onnx__GraphProto *proto = proto_new(builder->arena, &onnx__graph_proto__descriptor, graph->origin);
+    proto->name = (char *)graph->name; /* the format wants one, so "" is written, too */
+    proto->n_node = proto->n_initializer = proto->n_value_info = 0;
+    proto->n_sparse_initializer = 0; /* they have become dense */
+    proto->n_input = (size_t)graph->n_inputs;
+    proto->input = infos_of(builder, graph->inputs, graph->n_inputs);
+    proto->n_output = (size_t)graph->n_outputs;
+    proto->output = infos_of(builder, graph->outputs, graph->n_outputs);
+    filter_annotations(builder, graph, proto);
+    return proto;
+}
+
+/* Of a graph inside a node. */
 static Onnx__GraphProto *graph_to_proto(Builder *builder, const Graph *graph)
 {
     Arena *arena = builder->arena;
-    Onnx__GraphProto *proto = proto_new(arena, &onnx__graph_proto__descriptor, graph->origin);
+    Onnx__GraphProto *proto = frame_to_proto(builder, graph);
     size_t i = 0;
 
-    proto->name = (char *)graph->name; /* the format wants one, so "" is written, too */
     proto->n_node = (size_t)graph->n_nodes;
     proto->node = arena_array(arena, proto->n_node, sizeof *proto->node);
     for (const Node *node = graph->first; node != NULL; node = node->next)
@@ -257,14 +276,43 @@ static Onnx__GraphProto *graph_to_proto(Builder *builder, const Graph *graph)
     proto->initializer = arena_array(arena, proto->n_initializer, sizeof *proto->initializer);
     for (int k = 0; k < graph->n_initializers; k++)
         proto->initializer[k] = initializer_to_proto(builder, graph->initializers[k]);
-    proto->n_sparse_initializer = 0; /* they have become dense */
-    proto->n_input = (size_t)graph->n_inputs;
-    proto->input = infos_of(builder, graph->inputs, graph->n_inputs);
-    proto->n_output = (size_t)graph->n_outputs;
-    proto->output = infos_of(builder, graph->outputs, graph->n_outputs);
     add_inner_infos(builder, graph, proto);
-    filter_annotations(builder, proto);
     return proto;
+}
+
+static void pack_part(Builder *builder, unsigned field, const void *message, ArenaMark mark)
+{
+    pack_field(&builder->graph, field, message);
+    arena_rewind(builder->arena, mark);
+}
+
+/* The main graph, its fields in the order of their numbers as every writer has them: the frame comes in three pieces. */
+static void pack_graph(Builder *builder, const Graph *graph)
+{
+    enum { FIELD_NODE = 1, FIELD_INITIALIZER = 5, FIELD_VALUE_INFO = 13 };
+    Onnx__GraphProto *rest = frame_to_proto(builder, graph), name = ONNX__GRAPH_PROTO__INIT, ends = ONNX__GRAPH_PROTO__INIT;
+    ArenaMark mark = arena_mark(builder->arena);
+
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        pack_part(builder, FIELD_NODE, node_to_proto(builder, node), mark);
+    name.name = rest->name;
+    rest->name = NULL;
+    pack_message(&builder->graph, &name);
+    for (int i = 0; i < graph->n_initializers; i++)
+        pack_part(builder, FIELD_INITIALIZER, initializer_to_proto(builder, graph->initializers[i]), mark);
+    ends.doc_string = rest->doc_string;
+    ends.n_input = rest->n_input;
+    ends.input = rest->input;
+    ends.n_output = rest->n_output;
+    ends.output = rest->output;
+    rest->doc_string = NULL;
+    rest->n_input = rest->n_output = 0;
+    pack_message(&builder->graph, &ends);
+    for (const Node *node = graph->first; node != NULL; node = node->next)
+        for (int i = 0; i < node->n_out; i++)
+            if (has_inner_info(node->out[i]))
+                pack_part(builder, FIELD_VALUE_INFO, info_to_proto(builder, node->out[i]), mark);
+    pack_message(&builder->graph, rest);
 }
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
@@ -293,9 +341,12 @@ static Onnx__OperatorSetIdProto *opset_to_proto(Arena *arena, const OpsetImport 
     return proto;
 }
 
-Onnx__ModelProto *model_to_proto(Builder *builder, const Model *model)
+void model_pack(Builder *builder, const Model *model, const char *location)
 {
-    Arena *arena = builder->arena;
+    enum { FIELD_GRAPH = 7 };
+    Arena *arena = arena_new();
+    *builder = (Builder){.arena = arena, .location = location};
+    builder->graph.arena = builder->model.arena = arena_new();
     Onnx__ModelProto *proto = proto_new(arena, &onnx__model_proto__descriptor, model->origin);
 
     proto->has_ir_version = 1;
@@ -310,14 +361,33 @@ Onnx__ModelProto *model_to_proto(Builder *builder, const Model *model)
     proto->metadata_props = arena_array(arena, proto->n_metadata_props, sizeof *proto->metadata_props);
     for (int i = 0; i < model->n_metadata; i++)
         proto->metadata_props[i] = entry_new(arena, model->metadata[i].key, model->metadata[i].value);
-    proto->graph = graph_to_proto(builder, model->graph);
+    proto->graph = NULL;
     proto->n_functions = 0; /* all calls were inlined */
-    return proto;
+
+    Onnx__ModelProto head = ONNX__MODEL_PROTO__INIT; /* what stands in front of the graph */
+    head.has_ir_version = 1;
+    head.ir_version = proto->ir_version;
+    head.producer_name = proto->producer_name;
+    head.producer_version = proto->producer_version;
+    head.domain = proto->domain;
+    head.has_model_version = proto->has_model_version;
+    head.model_version = proto->model_version;
+    head.doc_string = proto->doc_string;
+    proto->has_ir_version = proto->has_model_version = 0;
+    proto->producer_name = proto->producer_version = proto->domain = proto->doc_string = NULL;
+    pack_message(&builder->model, &head);
+    pack_graph(builder, model->graph);
+    pack_head(&builder->model, FIELD_GRAPH, builder->graph.bytes);
+    pack_pieces(&builder->model, &builder->graph);
+    pack_message(&builder->model, proto);
 }
 
 void builder_free(Builder *builder)
 {
     arena_free(builder->arena);
+    arena_free(builder->model.arena); /* the graph's, too */
+    free(builder->graph.pieces);
+    free(builder->model.pieces);
     free(builder->placed);
     *builder = (Builder){0};
 }

@@ -247,7 +247,7 @@ Status function_inline(Loader *loader, const Onnx__FunctionProto *function, cons
     TRY(check_call(loader, function, scope, node, proto));
 
     Call call = {.function = function, .proto = proto, .scope = scope, .results = map_new()};
-    Scope body = {map_new(), NULL, &call};
+    Scope body = {map_new(), NULL, &call, NULL};
     call.prefix = node->name[0] != '\0'                          ? node->name
                   : node->n_out > 0 && node->out[0] != NULL      ? node->out[0]->name
                                                                  : node->op_type;

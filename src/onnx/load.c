@@ -71,15 +71,15 @@ static MUST_USE Status fill_model(Model *model, const Onnx__ModelProto *proto)
 }
 
 /* Bytes that are no ModelProto: says what they are instead, where that can be told. */
-static MUST_USE Status unpack_model(const void *data, size_t bytes, const FileMap *map, void **ret)
+static MUST_USE Status unpack_model(Arena *arena, const void *data, size_t bytes, const FileMap *map, void **ret)
 {
     if (bytes == 0)
         return status_new(CODE_MODEL, "not an ONNX model: the file is empty");
     const char *format = sniff_format(data, bytes);
     if (format != NULL)
         return status_new(CODE_MODEL, "not an ONNX model but %s", format);
-    Status status = map != NULL ? proto_unpack_file(&onnx__model_proto__descriptor, map, ret)
-                                : proto_unpack(&onnx__model_proto__descriptor, data, bytes, ret);
+    Status status = map != NULL ? proto_unpack_file(arena, &onnx__model_proto__descriptor, map, ret)
+                                : proto_unpack(arena, &onnx__model_proto__descriptor, data, bytes, ret);
     if (status_code(status) != CODE_MODEL)
         return status;
     if (sniff_is_text(data, bytes)) {
@@ -93,11 +93,14 @@ static MUST_USE Status unpack_model(const void *data, size_t bytes, const FileMa
 static MUST_USE Status load_bytes(const void *data, size_t bytes, const FileMap *map, const char *name, Model **ret)
 {
     void *proto;
-    TRY(unpack_model(data, bytes, map, &proto));
     Model *model = model_new();
+    Status status = unpack_model(model->arena, data, bytes, map, &proto);
+    if (status != NULL) {
+        model_free(model);
+        return status;
+    }
     model->path = arena_strdup(model->arena, name);
     model->origin = proto;
-    arena_on_free(model->arena, proto_free, proto);
     *ret = model;
     return NULL;
 }

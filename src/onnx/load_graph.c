@@ -13,15 +13,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Has the scope itself the name? *ret: NULL for an input of a function that the call omits. */
+static bool has(const Scope *scope, const char *name, Value **ret)
+{
+    *ret = map_get(scope->values, name);
+    if (scope->main != NULL)
+        return *ret != NULL && (*ret)->graph == scope->main;
+    return *ret != NULL || map_has(scope->values, name);
+}
+
+static Value *value_in(const Scope *scope, const char *name)
+{
+    Value *value;
+    return has(scope, name, &value) ? value : NULL;
+}
+
 static bool find(const Scope *scope, const char *name, Value **ret)
 {
-    for (; scope != NULL; scope = scope->outer) {
-        if (map_has(scope->values, name)) {
-            *ret = map_get(scope->values, name);
-            return true;
-        }
-    }
-    return false;
+    while (scope != NULL && !has(scope, name, ret))
+        scope = scope->outer;
+    return scope != NULL;
 }
 
 const Call *scope_call(const Scope *scope)
@@ -29,6 +40,15 @@ const Call *scope_call(const Scope *scope)
     while (scope != NULL && scope->call == NULL)
         scope = scope->outer;
     return scope == NULL ? NULL : scope->call;
+}
+
+/* A name of a large graph is looked for in memory, not in the cache: a few nodes ahead, of a node's first names. */
+enum { ASK_AHEAD = 4, ASK_MOST = 4 };
+
+static void ask_for(const Scope *scope, size_t n, char *const *names)
+{
+    for (size_t i = 0; i < MIN(n, (size_t)ASK_MOST); i++)
+        map_ask(scope->values, names[i]);
 }
 
 /* The file's name, or one that is free when it stands in a function or is handed to one. */
@@ -48,8 +68,9 @@ static MUST_USE Status add_value(Loader *loader, const Scope *scope, Graph *grap
 {
     const char *own;
     TRY(name_in(loader, scope, name, &own));
-    *ret = graph_value(graph, own);
-    map_put(scope->values, name, *ret); /* the key is the message's */
+    *ret = graph_value_named(graph, own); /* the message's or the arena's, which live as long as the model */
+    if (scope->main == NULL)
+        map_put(scope->values, name, *ret);
     return NULL;
 }
 
@@ -93,9 +114,9 @@ static MUST_USE Status add_inputs(Loader *loader, const Onnx__GraphProto *proto,
         const char *name = proto_text(info->name);
         if (name[0] == '\0')
             return status_new(CODE_MODEL, "graph '%s': input %zu has no name", graph->name, i);
-        if (map_has(scope->values, name))
-            return status_new(CODE_MODEL, "graph '%s': input '%s' is listed twice", graph->name, name);
         Value *value;
+        if (has(scope, name, &value))
+            return status_new(CODE_MODEL, "graph '%s': input '%s' is listed twice", graph->name, name);
         TRY(add_value(loader, scope, graph, name, &value));
         TRY(status_prefix(read_type(loader, info, value), "input '%s'", name));
         graph_add_input(graph, value);
@@ -108,7 +129,7 @@ static MUST_USE Status add_initializer(Loader *loader, Scope *scope, Graph *grap
 {
     if (name[0] == '\0')
         return status_new(CODE_MODEL, "graph '%s': an initializer has no name", graph->name);
-    Value *value = map_get(scope->values, name);
+    Value *value = value_in(scope, name);
     if (value == NULL) {
         TRY(add_value(loader, scope, graph, name, &value));
         value_set_constant(value, tensor);
@@ -171,11 +192,10 @@ static MUST_USE Status add_node(Loader *loader, const Onnx__NodeProto *proto, co
         const char *name = proto->output[i];
         if (name[0] == '\0')
             continue;
-        if (map_has(scope->values, name)) {
-            const Value *other = map_get(scope->values, name);
+        Value *other;
+        if (has(scope, name, &other))
             return status_new(CODE_MODEL, "%s: output '%s' is also %s; names must be unique", describe(arena, proto),
                               name, other == NULL ? "an input of the function" : describe_owner(arena, other));
-        }
         out[i] = scope->call == NULL ? NULL : map_get(scope->call->results, name);
         if (out[i] == NULL)
             TRY(add_value(loader, scope, graph, name, &out[i]));
@@ -184,8 +204,8 @@ static MUST_USE Status add_node(Loader *loader, const Onnx__NodeProto *proto, co
     }
     if (node_name[0] != '\0' && scope_call(scope) != NULL)
         TRY(name_node(loader, scope, node_name, &node_name));
-    Node *node = graph_add_node(graph, before, op_type, domain, node_name, (int)proto->n_input, none,
-                                (int)proto->n_output, out);
+    Node *node = graph_add_node(graph, before, op_type, domain, NULL, (int)proto->n_input, none, (int)proto->n_output, out);
+    node->name = node_name; /* the message's or the arena's */
     node->overload = proto_text(proto->overload);
     node->origin = proto;
     TRY(function_set_opset(loader, scope, node));
@@ -213,6 +233,8 @@ static MUST_USE Status link_nodes(Loader *loader, size_t n, Onnx__NodeProto *con
                                   Node *const *nodes)
 {
     for (size_t i = 0; i < n; i++) {
+        if (i + ASK_AHEAD < n)
+            ask_for(scope, protos[i + ASK_AHEAD]->n_input, protos[i + ASK_AHEAD]->input);
         TRY(link_inputs(protos[i], scope, nodes[i]));
         if (function_find(loader, scope, protos[i]) != NULL)
             continue;
@@ -233,8 +255,11 @@ Status nodes_from_proto(Loader *loader, size_t n, Onnx__NodeProto *const *protos
 {
     Node **nodes = xcalloc(n, sizeof *nodes);
     Status status = NULL;
-    for (size_t i = 0; i < n && status == NULL; i++)
+    for (size_t i = 0; i < n && status == NULL; i++) {
+        if (i + ASK_AHEAD < n)
+            ask_for(scope, protos[i + ASK_AHEAD]->n_output, protos[i + ASK_AHEAD]->output);
         status = add_node(loader, protos[i], scope, graph, before, &nodes[i]);
+    }
     if (status == NULL)
         status = link_nodes(loader, n, protos, scope, nodes);
     free(nodes);
@@ -246,7 +271,7 @@ static MUST_USE Status add_types(Loader *loader, const Onnx__GraphProto *proto, 
 {
     for (size_t i = 0; i < proto->n_value_info; i++) {
         const Onnx__ValueInfoProto *info = proto->value_info[i];
-        Value *value = map_get(scope->values, proto_text(info->name));
+        Value *value = value_in(scope, proto_text(info->name));
         if (value == NULL || value->producer == NULL)
             continue;
         TRY(status_prefix(read_type(loader, info, value), "value '%s'", value->name));
@@ -259,7 +284,7 @@ static MUST_USE Status add_outputs(Loader *loader, const Onnx__GraphProto *proto
     for (size_t i = 0; i < proto->n_output; i++) {
         const Onnx__ValueInfoProto *info = proto->output[i];
         const char *name = proto_text(info->name);
-        Value *value = map_get(scope->values, name), *outer;
+        Value *value = value_in(scope, name), *outer;
         if (value == NULL && find(scope->outer, name, &outer))
             return status_new(CODE_MODEL, "graph '%s': output '%s' is a value of the graph around it; an Identity node "
                               "must stand between", graph->name, name);
@@ -290,8 +315,11 @@ static MUST_USE Status fill_graph(Loader *loader, const Onnx__GraphProto *proto,
 
 Status graph_from_proto(Loader *loader, const Onnx__GraphProto *proto, const Scope *outer, Graph *graph)
 {
-    Scope scope = {map_new(), outer, NULL};
+    bool is_main = outer == NULL && loader->functions == NULL; /* what a function brings has names that are not the file's */
+    Scope scope = {is_main ? loader->model->names : map_new(), outer, NULL, is_main ? graph : NULL};
     graph->origin = proto;
+    if (is_main)
+        map_reserve(loader->model->names, proto->n_input + proto->n_initializer + proto->n_node);
     Status status = NULL;
     if (++loader->nesting > NESTING_MAX)
         status = status_new(CODE_MODEL, "graph '%s': graphs and functions are nested deeper than %d; export the model "
@@ -299,6 +327,7 @@ Status graph_from_proto(Loader *loader, const Onnx__GraphProto *proto, const Sco
     else
         status = fill_graph(loader, proto, &scope, graph);
     loader->nesting--;
-    map_free(scope.values);
+    if (!is_main)
+        map_free(scope.values);
     return status;
 }

@@ -34,11 +34,11 @@ MUST_USE Status wire_check(const ProtobufCMessageDescriptor *descriptor, const v
 
 /* ---- unpack.c ---------------------------------------------------------------------------------------------------- */
 
-/* wire_check, then unpack; big pieces count against the memory limit. Free with proto_free(). */
-MUST_USE Status proto_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, void **ret);
+/* wire_check, then unpack; the message lives as long as the arena. Big pieces count against the memory limit. */
+MUST_USE Status proto_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes,
+                             void **ret);
 /* The same from a file, whose pages are given back as they are copied: the weights are in memory once. */
-MUST_USE Status proto_unpack_file(const ProtobufCMessageDescriptor *descriptor, const FileMap *map, void **ret);
-void proto_free(void *message);
+MUST_USE Status proto_unpack_file(Arena *arena, const ProtobufCMessageDescriptor *descriptor, const FileMap *map, void **ret);
 /* What a file that is no ONNX model is by its first bytes: "a JPEG image"; NULL when nothing is recognised. */
 const char *sniff_format(const void *data, size_t bytes);
 bool sniff_is_text(const void *data, size_t bytes);
@@ -94,6 +94,7 @@ typedef struct Scope {
     Map *values; /* name -> Value; NULL for an input of a function that the call omits */
     const struct Scope *outer;
     const struct Call *call; /* of a function's body; NULL for a graph */
+    const Graph *main;       /* the main graph, whose names are the model's own: `values` is that map, and holds others too */
 } Scope;
 
 /* A node that calls a function, while its body is read. */
@@ -130,7 +131,30 @@ MUST_USE Status inlined_charge(Loader *loader, size_t bytes);
 /* Sets node->opset where the function imports another version of its domain than the model. */
 MUST_USE Status function_set_opset(Loader *loader, const Scope *scope, Node *node);
 
-/* ---- build.c: Model -> ModelProto -------------------------------------------------------------------------------- */
+/* ---- pack.c: messages -> bytes ----------------------------------------------------------------------------------- */
+
+typedef struct Piece {
+    const char *data;
+    size_t bytes;
+} Piece;
+
+/* Bytes in pieces. Small ones are copied to the arena; the others must stay where they are: they are the model's. */
+typedef struct Pack {
+    ProtobufCBuffer base; /* first: protobuf-c hands it back */
+    Arena *arena;
+    Piece *pieces; /* on the heap */
+    size_t n, cap, bytes;
+    char *room; /* of the arena, not yet used */
+    size_t left;
+} Pack;
+
+void pack_message(Pack *pack, const void *message);
+/* As field `field` of the message around it; pack_head() alone says that `bytes` bytes of it follow. */
+void pack_field(Pack *pack, unsigned field, const void *message);
+void pack_head(Pack *pack, unsigned field, size_t bytes);
+void pack_pieces(Pack *pack, const Pack *from);
+
+/* ---- build.c: Model -> bytes of a ModelProto ------------------------------------------------------------------------------ */
 
 /* A tensor that goes into the data file. */
 typedef struct Placed {
@@ -141,7 +165,8 @@ typedef struct Placed {
 
 /* What is being written. With a `location`, initializers of EXTERNAL_MIN bytes and more are placed in that file. */
 typedef struct Builder {
-    Arena *arena;
+    Arena *arena;         /* of messages, each part's until it is packed */
+    Pack graph, model;
     const char *location; /* file name that the tensors give, or NULL: all stay inside */
     Placed *placed;
     size_t n_placed, cap_placed;
@@ -151,7 +176,8 @@ typedef struct Builder {
 #define EXTERNAL_MIN 1024  /* bytes of a tensor that is worth a place in the data file */
 #define EXTERNAL_ALIGN 4096 /* a page, so that readers can map a tensor by itself */
 
-Onnx__ModelProto *model_to_proto(Builder *builder, const Model *model);
+/* Fills builder->model. The weights are pointed at: the model must not change before the bytes are written. */
+void model_pack(Builder *builder, const Model *model, const char *location);
 void builder_free(Builder *builder);
 
 #endif

@@ -31,12 +31,12 @@ static MUST_USE Status read_file(const FileMap *map, Arena *arena, Tensor *ret, 
         return status_new(CODE_MODEL, "not a tensor (TensorProto) but %s", format);
     if (map->size == 0)
         return status_new(CODE_MODEL, "not a tensor (TensorProto): the file is empty");
-    TRY(status_prefix(proto_unpack(&onnx__tensor_proto__descriptor, map->data, map->size, &message),
-                      "not a tensor (TensorProto)"));
     Arena *scratch = arena_new();
-    Status status = copy_out(scratch, message, arena, ret, ret_name);
+    Status status = status_prefix(proto_unpack(scratch, &onnx__tensor_proto__descriptor, map->data, map->size, &message),
+                                  "not a tensor (TensorProto)");
+    if (status == NULL)
+        status = copy_out(scratch, message, arena, ret, ret_name);
     arena_free(scratch);
-    proto_free(message);
     return status;
 }
 
@@ -88,11 +88,10 @@ Status onnx_read_value(const char *path, TypeKind kind, Tensor *ret)
     void *message = NULL;
     TRY(file_map(path, CODE_MODEL, &map));
     Arena *scratch = arena_new();
-    Status status = proto_unpack(descriptor, map.data, map.size, &message);
+    Status status = proto_unpack(scratch, descriptor, map.data, map.size, &message);
     if (status == NULL)
         status = kind == TYPE_SEQUENCE ? copy_sequence(scratch, message, ret) : copy_optional(scratch, message, ret);
     arena_free(scratch);
-    proto_free(message);
     file_unmap(&map);
     return status_prefix(status, "%s", path);
 }

@@ -1,10 +1,10 @@
 /* save.c - a Model to a file, whole or not at all.
  *
- *     Model ── model_to_proto ── pack ──┬── MODEL.onnx (a temporary, renamed at the end)
- *                                       └── sha256
+ *     Model ── model_pack ── pieces ──┬── MODEL.onnx (a temporary, renamed at the end)
+ *                                     └── sha256
  *     weights ── MODEL.onnx.data (the same way, when external data is wanted or the model passes 2 GB)
  *
- * Packing walks the messages and hands over bytes piece by piece; no serialized model is held in memory.
+ * The weights are among the pieces where they stand; no serialized model is held in memory.
  */
 #include "src/onnx/proto.h"
 
@@ -16,16 +16,6 @@
 #define INSIDE_MAX (PROTO_MAX_BYTES - ((size_t)16 << 20))
 #define PIECE_BYTES ((size_t)8 << 20)
 
-/* Where packed bytes go: a file, or memory when `memory` is set. */
-typedef struct Sink {
-    ProtobufCBuffer base; /* first: protobuf-c hands it back */
-    AtomicFile *file;
-    unsigned char *memory; /* large enough */
-    size_t n;              /* bytes in memory */
-    Sha256 sha;
-    Status status; /* of the first write that failed; nothing is written after it */
-} Sink;
-
 /* In pieces, so that Ctrl-C does not wait for gigabytes. */
 static MUST_USE Status write_pieces(AtomicFile *file, const void *data, size_t bytes)
 {
@@ -34,29 +24,6 @@ static MUST_USE Status write_pieces(AtomicFile *file, const void *data, size_t b
         TRY(atomic_write(file, (const char *)data + at, MIN(PIECE_BYTES, bytes - at)));
     }
     return NULL;
-}
-
-static void sink_append(ProtobufCBuffer *base, size_t bytes, const uint8_t *data)
-{
-    Sink *sink = (Sink *)base;
-    if (bytes == 0 || sink->status != NULL)
-        return;
-    if (sink->memory != NULL) {
-        memcpy(sink->memory + sink->n, data, bytes);
-        sink->n += bytes;
-        return;
-    }
-    sha256_add(&sink->sha, data, bytes);
-    sink->status = write_pieces(sink->file, data, bytes);
-}
-
-/* The message of the model, with tensors in `location` when that is given; *ret_bytes as packed. */
-static const ProtobufCMessage *build(Builder *builder, const Model *model, const char *location, size_t *ret_bytes)
-{
-    *builder = (Builder){.arena = arena_new(), .location = location};
-    const Onnx__ModelProto *proto = model_to_proto(builder, model);
-    *ret_bytes = protobuf_c_message_get_packed_size(&proto->base);
-    return &proto->base;
 }
 
 static void find_other_opset(void *context, Graph *graph)
@@ -84,15 +51,23 @@ static MUST_USE Status too_large(size_t bytes)
                       "external data file", bytes);
 }
 
-static MUST_USE Status write_model(const ProtobufCMessage *proto, const char *path, AtomicFile **ret, char ret_sha[65])
+static MUST_USE Status write_packed(const Pack *pack, AtomicFile *file, char ret_sha[65])
+{
+    Sha256 sha;
+    sha256_init(&sha);
+    for (size_t i = 0; i < pack->n; i++) {
+        sha256_add(&sha, pack->pieces[i].data, pack->pieces[i].bytes);
+        TRY(write_pieces(file, pack->pieces[i].data, pack->pieces[i].bytes));
+    }
+    sha256_hex(&sha, ret_sha);
+    return NULL;
+}
+
+static MUST_USE Status write_model(const Pack *pack, const char *path, AtomicFile **ret, char ret_sha[65])
 {
     AtomicFile *file;
     TRY(atomic_open(path, &file));
-    Sink sink = {.base = {sink_append}, .file = file};
-    sha256_init(&sink.sha);
-    protobuf_c_message_pack_to_buffer(proto, &sink.base);
-    sha256_hex(&sink.sha, ret_sha);
-    Status status = sink.status;
+    Status status = write_packed(pack, file, ret_sha);
     if (status != NULL) {
         atomic_abandon(file);
         return status;
@@ -136,8 +111,8 @@ static MUST_USE Status check_target(const Model *model, const char *path)
 }
 
 /* Both files are written before either gets its name, the data first: a model never stands without its weights. */
-static MUST_USE Status write_files(const Builder *builder, const ProtobufCMessage *proto, const Model *model,
-                                   const char *path, const char *data_path, char ret_sha[65])
+static MUST_USE Status write_files(const Builder *builder, const Model *model, const char *path, const char *data_path,
+                                   char ret_sha[65])
 {
     AtomicFile *data = NULL, *file = NULL;
     TRY(check_target(model, path));
@@ -145,7 +120,7 @@ static MUST_USE Status write_files(const Builder *builder, const ProtobufCMessag
         TRY(check_target(model, data_path));
         TRY(write_data(builder, data_path, &data));
     }
-    Status status = write_model(proto, path, &file, ret_sha);
+    Status status = write_model(&builder->model, path, &file, ret_sha);
     if (status != NULL) {
         atomic_abandon(data);
         return status;
@@ -169,15 +144,15 @@ Status onnx_save(const Model *model, const char *path, ExternalData external, Sa
     const char *location = path_base(data_path);
     SaveResult result = {0};
     Builder builder;
-    size_t bytes;
-    const ProtobufCMessage *proto = build(&builder, model, external == EXTERNAL_ALWAYS ? location : NULL, &bytes);
+    model_pack(&builder, model, external == EXTERNAL_ALWAYS ? location : NULL);
 
-    if (bytes > INSIDE_MAX && external == EXTERNAL_AUTO) {
+    if (builder.model.bytes > INSIDE_MAX && external == EXTERNAL_AUTO) {
         builder_free(&builder);
-        proto = build(&builder, model, location, &bytes);
+        model_pack(&builder, model, location);
     }
+    size_t bytes = builder.model.bytes;
     Status status = bytes > PROTO_MAX_BYTES ? too_large(bytes)
-                                            : write_files(&builder, proto, model, path, data_path, result.sha256);
+                                            : write_files(&builder, model, path, data_path, result.sha256);
     result.model_bytes = bytes;
     result.external_bytes = builder.external_bytes;
     builder_free(&builder);
@@ -191,8 +166,8 @@ Status onnx_save_memory(const Model *model, unsigned char **ret, size_t *ret_byt
 {
     TRY(check_opsets(model));
     Builder builder;
-    size_t bytes;
-    const ProtobufCMessage *proto = build(&builder, model, NULL, &bytes);
+    model_pack(&builder, model, NULL);
+    size_t bytes = builder.model.bytes;
     Status status = NULL;
     unsigned char *memory = NULL;
 
@@ -201,8 +176,8 @@ Status onnx_save_memory(const Model *model, unsigned char **ret, size_t *ret_byt
     } else if ((memory = malloc(bytes)) == NULL) {
         status = status_new(CODE_MEMORY, "out of memory for a model of %zu bytes", bytes);
     } else {
-        Sink sink = {.base = {sink_append}, .memory = memory};
-        protobuf_c_message_pack_to_buffer(proto, &sink.base);
+        for (size_t i = 0, at = 0; i < builder.model.n; at += builder.model.pieces[i++].bytes)
+            memcpy(memory + at, builder.model.pieces[i].data, builder.model.pieces[i].bytes);
         *ret = memory;
         *ret_bytes = bytes;
     }

@@ -1,10 +1,11 @@
 /* unpack.c - bytes to protobuf-c messages, with memory that is counted, and a guess at what else a file may be.
  *
- * Every piece that protobuf-c takes says in front of it where it came from. Big pieces (weights) come from
- * memory_alloc(), so that they count against --max-memory and stand on 64 bytes; small ones from malloc():
+ * Big pieces (weights) come from memory_alloc(), so that they count against --max-memory and stand on 64 bytes; small ones
+ * are cut from the arena one behind the other: names and lists of a node lie side by side, and go all at once. Every piece
+ * says in front of it which it is:
  *
- *     | 48 bytes unused | kind, 16 bytes | what protobuf-c sees |        big
- *                       | kind, 16 bytes | what protobuf-c sees |        small
+ *     | its neighbours among the big ones | kind, 8 bytes | what protobuf-c sees |        big: 64 bytes in front
+ *                                         | kind, 8 bytes | what protobuf-c sees |        small
  */
 #include "src/base/pages.h"
 #include "src/onnx/proto.h"
@@ -13,11 +14,25 @@
 #include <string.h>
 
 #define BIG_PIECE 4096
-#define BIG_HEADER 64
-#define SMALL_HEADER 16
+#define KIND_BYTES sizeof(uint64_t)
+#define CHUNK ((size_t)64 << 10) /* of the arena, from which small pieces are cut */
 
-/* What protobuf-c's allocator is told. */
+typedef enum PieceKind { PIECE_SMALL, PIECE_BIG } PieceKind;
+
+/* In front of a big piece. */
+typedef struct Big {
+    struct Big *next, *before;
+    char unused[40];
+    uint64_t kind; /* the last: it stands where that of a small piece does */
+} Big;
+_Static_assert(sizeof(Big) == 64, "pieces behind it are aligned as memory_alloc() aligns");
+
+/* What protobuf-c's allocator is told; `first` lives as long as the arena. */
 typedef struct Unpacking {
+    Arena *arena;
+    Big *first;             /* the newest big piece that is not free */
+    char *room;             /* of the chunk that small pieces are cut from */
+    size_t left;
     Status failure;
     const FileMap *map;     /* NULL: the bytes are not a file's */
     size_t copied, forgotten; /* bytes of big pieces, which come in the order of the file; of the file */
@@ -34,82 +49,98 @@ static void forget_copied(Unpacking *unpacking, size_t next)
     unpacking->copied += next;
 }
 
+static void *big_alloc(Unpacking *unpacking, size_t bytes)
+{
+    size_t all;
+    void *base = NULL;
+    if (!size_add(bytes, sizeof(Big), &all))
+        return NULL;
+    if (unpacking->map != NULL)
+        forget_copied(unpacking, bytes);
+    Status status = memory_alloc(all, &base);
+    if (status != NULL) {
+        if (unpacking->failure == NULL)
+            unpacking->failure = status;
+        else
+            status_free(status);
+        return NULL;
+    }
+    Big *big = base;
+    *big = (Big){.next = unpacking->first, .kind = PIECE_BIG};
+    if (big->next != NULL)
+        big->next->before = big;
+    unpacking->first = big;
+    return big + 1;
+}
+
+static void big_free(Unpacking *unpacking, Big *big)
+{
+    if (big->next != NULL)
+        big->next->before = big->before;
+    if (big->before != NULL)
+        big->before->next = big->next;
+    else
+        unpacking->first = big->next;
+    memory_free(big);
+}
+
 static void *piece_alloc(void *context, size_t bytes)
 {
     Unpacking *unpacking = context;
-    Status *failure = unpacking == NULL ? NULL : &unpacking->failure;
-    bool big = bytes >= BIG_PIECE;
-    void *base = NULL;
-    size_t all;
-
-    if (!size_add(bytes, big ? BIG_HEADER : SMALL_HEADER, &all))
-        return NULL;
-    if (big) {
-        if (unpacking != NULL && unpacking->map != NULL)
-            forget_copied(unpacking, bytes);
-        Status status = memory_alloc(all, &base);
-        if (status != NULL) {
-            if (failure != NULL && *failure == NULL)
-                *failure = status;
-            else
-                status_free(status);
-            return NULL;
-        }
-    } else {
-        base = malloc(all);
-        if (base == NULL)
-            return NULL;
+    if (bytes >= BIG_PIECE)
+        return big_alloc(unpacking, bytes);
+    size_t all = KIND_BYTES + (bytes + KIND_BYTES - 1) / KIND_BYTES * KIND_BYTES;
+    if (unpacking->left < all) {
+        unpacking->room = arena_alloc(unpacking->arena, CHUNK);
+        unpacking->left = CHUNK;
     }
-    char *piece = (char *)base + (big ? BIG_HEADER : SMALL_HEADER);
-    piece[-SMALL_HEADER] = big;
-    return piece;
+    uint64_t *piece = (void *)unpacking->room;
+    unpacking->room += all;
+    unpacking->left -= all;
+    *piece = PIECE_SMALL;
+    return piece + 1;
 }
 
+/* Small ones stay until the arena goes. */
 static void piece_free(void *context, void *pointer)
 {
-    (void)context;
-    if (pointer == NULL)
-        return;
-    char *piece = pointer;
-    if (piece[-SMALL_HEADER] != 0)
-        memory_free(piece - BIG_HEADER);
-    else
-        free(piece - SMALL_HEADER);
+    if (pointer != NULL && ((uint64_t *)pointer)[-1] == PIECE_BIG)
+        big_free(context, (Big *)pointer - 1);
 }
 
-static MUST_USE Status unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, const FileMap *map,
-                              void **ret)
+static void free_big_pieces(void *unpacking)
 {
-    Unpacking unpacking = {.map = map};
-    ProtobufCAllocator allocator = {piece_alloc, piece_free, &unpacking};
-
-    TRY(wire_check(descriptor, data, bytes));
-    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, bytes, data);
-    if (message == NULL && unpacking.failure == NULL)
-        unpacking.failure = status_new(CODE_MODEL, "damaged: protobuf cannot read it as a %s", descriptor->short_name);
-    if (unpacking.failure != NULL) {
-        proto_free(message);
-        return unpacking.failure;
+    Big *next;
+    for (Big *big = ((Unpacking *)unpacking)->first; big != NULL; big = next) {
+        next = big->next;
+        memory_free(big);
     }
+}
+
+static MUST_USE Status unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes,
+                              const FileMap *map, void **ret)
+{
+    TRY(wire_check(descriptor, data, bytes));
+    Unpacking *unpacking = arena_alloc(arena, sizeof *unpacking);
+    *unpacking = (Unpacking){.arena = arena, .map = map};
+    arena_on_free(arena, free_big_pieces, unpacking);
+    ProtobufCAllocator allocator = {piece_alloc, piece_free, unpacking};
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, bytes, data);
+    Status failure = unpacking->failure;
+    if (message == NULL && failure == NULL)
+        failure = status_new(CODE_MODEL, "damaged: protobuf cannot read it as a %s", descriptor->short_name);
     *ret = message;
-    return NULL;
+    return failure;
 }
 
-Status proto_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, void **ret)
+Status proto_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, const void *data, size_t bytes, void **ret)
 {
-    return unpack(descriptor, data, bytes, NULL, ret);
+    return unpack(arena, descriptor, data, bytes, NULL, ret);
 }
 
-Status proto_unpack_file(const ProtobufCMessageDescriptor *descriptor, const FileMap *map, void **ret)
+Status proto_unpack_file(Arena *arena, const ProtobufCMessageDescriptor *descriptor, const FileMap *map, void **ret)
 {
-    return unpack(descriptor, map->data, map->size, map, ret);
-}
-
-void proto_free(void *message)
-{
-    ProtobufCAllocator allocator = {piece_alloc, piece_free, NULL};
-    if (message != NULL)
-        protobuf_c_message_free_unpacked(message, &allocator);
+    return unpack(arena, descriptor, map->data, map->size, map, ret);
 }
 
 void *proto_new(Arena *arena, const ProtobufCMessageDescriptor *descriptor, const void *origin)

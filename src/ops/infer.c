@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/ir/ahead.h"
 #include "src/ops/family.h"
 
 const char dim_minus_one[] = "-1";
@@ -341,8 +342,11 @@ Status ops_infer_node(Node *node)
 
 Status infer_graph(Graph *graph)
 {
-    for (Node *node = graph->first; node != NULL; node = node->next)
+    Ahead ahead = ahead_of(graph);
+    for (Node *node = graph->first; node != NULL; node = node->next) {
+        ahead_step(&ahead);
         TRY(ops_infer_node(node));
+    }
     return NULL;
 }
 

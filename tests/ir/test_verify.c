@@ -45,7 +45,7 @@ TEST(verify_finds_broken_uses)
 {
     CHECK_BROKEN("missing in the uses of value 'w'", net.w->n_uses = 0);
     CHECK_BROKEN("missing in the uses of value 'x'", net.x->uses[0].input = 1);
-    CHECK_BROKEN("missing in the uses", net.mul->in_slot[0] = 1);
+    CHECK_BROKEN("missing in the uses", node_slots(net.mul)[0] = 1);
     CHECK_BROKEN("missing in the uses", net.mul->in[0] = net.w);
     CHECK_BROKEN("a removed node still reads", net.mul->n_in = 1);
 }

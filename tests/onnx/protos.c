@@ -155,14 +155,14 @@ void pb_refused(const char *file, int line, const Onnx__ModelProto *model, const
     model_free(loaded);
 }
 
-Onnx__ModelProto *pb_saved(const Model *model)
+Onnx__ModelProto *pb_saved(Arena *arena, const Model *model)
 {
     unsigned char *data = NULL;
     size_t bytes = 0;
     void *proto = NULL;
     CHECK_OK(onnx_save_memory(model, &data, &bytes));
     if (data != NULL)
-        CHECK_OK(proto_unpack(&onnx__model_proto__descriptor, data, bytes, &proto));
+        CHECK_OK(proto_unpack(arena, &onnx__model_proto__descriptor, data, bytes, &proto));
     free(data);
     return proto;
 }

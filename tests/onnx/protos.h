@@ -44,7 +44,7 @@ MUST_USE Status pb_load(const Onnx__ModelProto *model, Model **ret);
 /* Checks that the model is refused with CODE_MODEL and `part` in the message. */
 void pb_refused(const char *file, int line, const Onnx__ModelProto *model, const char *part);
 #define CHECK_REFUSED(model, part) pb_refused(__FILE__, __LINE__, (model), (part))
-/* What onnx_save_memory() writes, unpacked; free with proto_free(). NULL when saving failed. */
-Onnx__ModelProto *pb_saved(const Model *model);
+/* What onnx_save_memory() writes, unpacked into the arena. NULL when saving failed. */
+Onnx__ModelProto *pb_saved(Arena *arena, const Model *model);
 
 #endif

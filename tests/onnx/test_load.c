@@ -143,10 +143,9 @@ TEST(load_initializers_that_are_inputs)
         Value *w = model->graph->inputs[1];
         CHECK(w->is_input && w->constant != NULL && model->graph->n_initializers == 1);
         CHECK_NEAR(tensor_get(w->constant, 5), 6, 0);
-        Onnx__ModelProto *saved = pb_saved(model);
+        Onnx__ModelProto *saved = pb_saved(arena, model);
         CHECK(saved != NULL && saved->ir_version == 3);
         CHECK(saved != NULL && saved->graph->n_input == 2 && saved->graph->n_initializer == 1);
-        proto_free(saved);
     }
     model_free(model);
     arena_free(arena);
@@ -221,7 +220,7 @@ TEST(load_attributes_of_every_kind)
         CHECK_INT(node_attr(thing, "tensors")->n, 1);
         CHECK_INT(node_attr(thing, "type")->kind, ATTR_TYPE_PROTO);
         CHECK_TEXT(node_attr(thing, "graphs")->graphs[0]->name, "inner");
-        Onnx__ModelProto *saved = pb_saved(model);
+        Onnx__ModelProto *saved = pb_saved(arena, model);
         if (saved != NULL) {
             const Onnx__NodeProto *back = saved->graph->node[0];
             CHECK_INT(back->n_attribute, 10);
@@ -233,7 +232,6 @@ TEST(load_attributes_of_every_kind)
             CHECK(back->attribute[8]->tp != NULL);
             CHECK_TEXT(back->attribute[9]->graphs[0]->name, "inner");
         }
-        proto_free(saved);
     }
     model_free(model);
     arena_free(arena);
@@ -338,9 +336,8 @@ TEST(load_refuses_incomplete_heads)
     proto = pb_model(arena);
     proto->opset_import[0]->version = -1;
     CHECK_OK(pb_load(proto, &model));
-    Onnx__ModelProto *saved = pb_saved(model);
+    Onnx__ModelProto *saved = pb_saved(arena, model);
     CHECK(saved->n_opset_import == 1 && saved->opset_import[0]->version == -1);
-    proto_free(saved);
     model_free(model);
     proto = pb_relu_model(arena);
     proto->graph = NULL;

@@ -81,7 +81,7 @@ TEST(tensor_typed_fields_of_every_dtype)
         size_t bytes;
         void *message = NULL;
         unsigned char *packed = pb_pack(tensor_to_proto(arena, tensor, "t", proto), &bytes);
-        CHECK_OK(proto_unpack(&onnx__tensor_proto__descriptor, packed, bytes, &message));
+        CHECK_OK(proto_unpack(arena, &onnx__tensor_proto__descriptor, packed, bytes, &message));
         Onnx__TensorProto *back = message;
         CHECK(back->has_raw_data && back->n_int32_data == 0 && back->n_float_data == 0 && back->n_uint64_data == 0);
         CHECK_INT(back->raw_data.len, tensor->bytes);
@@ -89,7 +89,6 @@ TEST(tensor_typed_fields_of_every_dtype)
         CHECK_OK(tensor_from_proto(arena, back, NULL, &again));
         check_numbers(again, &encodings[e]);
         CHECK(again->data == back->raw_data.data); /* pointed at, not copied */
-        proto_free(message);
         free(packed);
     }
     arena_free(arena);

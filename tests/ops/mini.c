@@ -255,10 +255,14 @@ static void node(Reader *reader, char *const *outputs, int n_out)
     made = graph_add_node(graph, NULL, type, domain, "", n_in, in, n_out, out);
     made->attrs = arena_array(reader->model->arena, (size_t)n_attrs + 1, sizeof *made->attrs);
     memcpy(made->attrs, attrs, (size_t)n_attrs * sizeof *attrs);
-    made->n_attrs = made->cap_attrs = n_attrs;
-    for (int i = 0; i < n_attrs; i++)
-        if (attrs[i].kind == ATTR_GRAPH)
-            attrs[i].g->owner = made;
+    made->n_attrs = n_attrs;
+    made->cap_attrs = (uint16_t)n_attrs;
+    for (int i = 0; i < n_attrs; i++) {
+        if (attrs[i].kind != ATTR_GRAPH)
+            continue;
+        attrs[i].g->owner = made;
+        made->may_hold_graphs = true;
+    }
 }
 
 /* NAME, NAME = ...; ... up to the end, "->" or what is no statement. */

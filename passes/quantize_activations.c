@@ -6,6 +6,8 @@
  *     Sigmoid ─ v ─┬─ Conv       Sigmoid ─ v ─┬─ Q ─ DQ ─ Conv         a float producer keeps its float readers exact
  *                  └─ Exp    ==>              └─ Exp
  *
+ *     Sigmoid 2x ─ Q, DQ (1/128, 128)      ==>    Sigmoid ─ Q (1/256, 0) ─ DQ (1/128, 128) ─     a Tanh, see quantize_gates.c
+ *
  * One Q and one DQ a value; values of one scale (in and out of MaxPool, Reshape ...) share their scale initializers.
  */
 #include "passes/pass.h"
@@ -32,20 +34,31 @@ static Status get_parameters(PassContext *context, const Value *value, const Val
     return NULL;
 }
 
-static Status add_pair(PassContext *context, Value *value, Node *before, Value *const parameters[2], Value **ret)
+/* What Q writes with: the DQ's own, or half the scale and the zero point of [0, 1). */
+static void get_written(const PassContext *context, const Value *value, const ValueDecision *decision, Value *written[2])
+{
+    const Node *producer = value->producer;
+    if (producer == NULL || producer->id >= context->plan->n_nodes || !context->plan->nodes[producer->id].halved)
+        return;
+    Graph *graph = context->model->graph;
+    written[0] = graph_add_float(graph, "halved_scale", decision->params.scale / 2.0f);
+    written[1] = graph_add_scalar(graph, "halved_zero_point", decision->params.dtype, decision->params.zero_point - 128);
+}
+
+static Status add_pair(PassContext *context, Value *value, Node *before, Value *const parameters[2], Value *const written[2],
+                       Value **ret)
 {
     Model *model = context->model;
     Graph *graph = model->graph;
     const char *base = value->name;
     Value *quantized = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_quantized", base)));
     Value *real = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_dequantized", base)));
-    Value *in[3] = {value, parameters[0], parameters[1]};
+    Value *in[3] = {value, written[0], written[1]};
     /* nodes are named after their outputs, which are unique: ONNX Runtime refuses two nodes of one name */
     TRY(ops_add_node(graph, before, "QuantizeLinear", "", quantized->name, 3, in, quantized, NULL));
-    in[0] = quantized;
-    TRY(ops_add_node(graph, before, "DequantizeLinear", "", real->name, 3, in, real, NULL));
+    Value *out[3] = {quantized, parameters[0], parameters[1]};
     *ret = real;
-    return NULL;
+    return ops_add_node(graph, before, "DequantizeLinear", "", real->name, 3, out, real, NULL);
 }
 
 /* A DQ that reads the integers of `real` with another scale, for a node that multiplies by a constant first. */
@@ -88,7 +101,9 @@ static Status quantize_value(PassContext *context, Value *value)
     TRY(get_parameters(context, value, decision, parameters));
     Node *before = value->producer == NULL ? context->model->graph->first : value->producer->next;
     Value *real = NULL;
-    TRY(add_pair(context, value, before, parameters, &real));
+    Value *written[2] = {parameters[0], parameters[1]};
+    get_written(context, value, decision, written);
+    TRY(add_pair(context, value, before, parameters, written, &real));
     TRY(redirect_uses(context, value, real, real->producer->prev, by_integer));
     if (by_integer && value->n_outputs > 0)
         value_take_name(real, value);

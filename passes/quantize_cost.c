@@ -31,7 +31,7 @@ static const struct ElementCost {
     bool of_input;
 } element_costs[] = {
     {"Add", 0.075, 0.085, false},        {"Mul", 0.075, 0.165, false},
-    {"Sigmoid", 0.21, 0.157, false},     {"LeakyRelu", 0.168, 0.157, false},
+    {"Sigmoid", 0.21, 0.157, false},     {"Tanh", 1.9, 0.157, false},     {"LeakyRelu", 0.168, 0.157, false},
     {"Concat", 0.05, 0.085, false},      {"GlobalAveragePool", 0.09, 0.03, true},
     {"HardSigmoid", 0.086, 0.054, false}, {"MaxPool", 0.34, 0.23, false},
     {"Resize", 0.067, 0.03, false},      {"Transpose", 0.17, 0.16, false},
@@ -81,10 +81,10 @@ static Rate product_rate(const Node *node, double rows)
     return (Rate){127.0, 560.0 * inner / (inner + 150.0)};
 }
 
-/* What the runtime fuses into the float convolution or product in front of it. */
+/* What the runtime fuses into the float convolution or product in front of it, and has at little cost there (a Tanh costs the same). */
 static bool is_fused(const Node *node)
 {
-    static const char *const activations[] = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", NULL};
+    static const char *const activations[] = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", NULL};
     const Node *producer = node->n_in > 0 && node->in[0] != NULL ? node->in[0]->producer : NULL;
     if (producer == NULL || !(node_is(producer, "Conv") || node_is(producer, "Gemm")) || value_only_user(node->in[0]) != node)
         return false;

@@ -174,9 +174,21 @@ static bool hardsigmoid_can(Decider *decider, const Node *node)
     return true;
 }
 
+/* The table has 128 steps to 1 whatever x is: too few for results that stay near 0. */
+static bool tanh_can(Decider *decider, const Node *node)
+{
+    const double least = 0.25;
+    const Range *range = range_of(decider, node->out[0]);
+    if (fmax(fabs((double)range->low), fabs((double)range->high)) < least)
+        return reject(decider, node, "its results are too near 0 for the steps of an integer Tanh");
+    return true;
+}
+
 /* Where the target has a form of its own for the op, that one's conditions besides. */
 static bool form_can(Decider *decider, const Node *node)
 {
+    if (node_is(node, "Tanh"))
+        return tanh_can(decider, node);
     if (node_is(node, "HardSigmoid"))
         return hardsigmoid_can(decider, node);
     const char *problem = node_is(node, "AveragePool") && decider->target->average_by_conv ? quant_average_problem(node) : NULL;
@@ -393,6 +405,10 @@ static void give_outputs(Decider *decider, const Node *node)
             int32_t low, high;
             quant_limits(decider->target->activation, &low, &high);
             decision->params = (QParams){1.0f / 256.0f, low, decider->target->activation};
+        } else if (node_is(node, "Tanh")) {
+            int32_t low, high;
+            quant_limits(decider->target->activation, &low, &high);
+            decision->params = (QParams){1.0f / 128.0f, low + 128, decider->target->activation};
         } else if (node_is(node, "HardSigmoid")) { /* saturation is part of the op: the range is [0, 1], seen or not */
             decision->params = target_params(decider->target, 0.0f, 1.0f);
         } else {
@@ -474,7 +490,7 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
         const char *op_type, *integer_type;
     } kernels[] = {
         {"Conv", "QLinearConv"}, {"MatMul", "QLinearMatMul"}, {"Gemm", "QGemm"}, {"HardSigmoid", "QLinearAdd"},
-        {"AveragePool", "QLinearConv"}};
+        {"Tanh", "QLinearSigmoid"}, {"AveragePool", "QLinearConv"}};
     if (fate == FATE_ABSORBED)
         return "part of the quantization in front of it";
     if (fate == FATE_FLOAT)

@@ -165,15 +165,17 @@ static const AttrSpec is_inf_attrs[] = {
     {NULL, ATTR_UNDEFINED, false},
 };
 
-#define UNARY_OP(symbol, name, rows, infer_fn, ...)                                                                    \
+#define UNARY_RULE_OP(symbol, name, rows, infer_fn, rule, ...)                                                         \
     static Status eval_##symbol(EvalCtx *ctx)                                                                          \
     {                                                                                                                  \
         return eval_unary(ctx, rows, DT_UNDEFINED);                                                                    \
     }                                                                                                                  \
     const OpDef symbol = {                                                                                             \
         .type = name, .domain = "", .versions = {__VA_ARGS__}, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,   \
-        .infer = infer_fn, .eval = eval_##symbol, .quant = RULE_FLOAT, .widen_half = true,                             \
+        .infer = infer_fn, .eval = eval_##symbol, .quant = rule, .widen_half = true,                                   \
     };
+#define UNARY_OP(symbol, name, rows, infer_fn, ...)                                                                    \
+    UNARY_RULE_OP(symbol, name, rows, infer_fn, RULE_FLOAT, __VA_ARGS__)
 
 UNARY_OP(op_abs, "Abs", abs_rows, infer_same_as_input, 6, 13)
 UNARY_OP(op_neg, "Neg", neg_rows, infer_same_as_input, 6, 13)
@@ -193,7 +195,7 @@ UNARY_OP(op_acos, "Acos", acos_rows, infer_same_as_input, 7, 22)
 UNARY_OP(op_atan, "Atan", atan_rows, infer_same_as_input, 7, 22)
 UNARY_OP(op_sinh, "Sinh", sinh_rows, infer_same_as_input, 9, 22)
 UNARY_OP(op_cosh, "Cosh", cosh_rows, infer_same_as_input, 9, 22)
-UNARY_OP(op_tanh, "Tanh", tanh_rows, infer_same_as_input, 6, 13)
+UNARY_RULE_OP(op_tanh, "Tanh", tanh_rows, infer_same_as_input, RULE_ELEMENTWISE(1), 6, 13)
 UNARY_OP(op_asinh, "Asinh", asinh_rows, infer_same_as_input, 9, 22)
 UNARY_OP(op_acosh, "Acosh", acosh_rows, infer_same_as_input, 9, 22)
 UNARY_OP(op_atanh, "Atanh", atanh_rows, infer_same_as_input, 9, 22)

@@ -18,7 +18,7 @@
 static const char *const ort_ops[] = {
     /* weighted */ "Conv", "Gemm", "MatMul",
     /* a scale for each edge */ "Add", "Mul", "LeakyRelu", "GlobalAveragePool", "Concat",
-    /* as an addition, see passes/quantize_hardsigmoid.c */ "HardSigmoid",
+    /* as an addition and as Sigmoid, see passes/quantize_gates.c */ "HardSigmoid", "Tanh",
     /* as a convolution, see passes/quantize_average_pool.c */ "AveragePool",
     /* output in [0, 1) */ "Sigmoid",
     /* data movement */ "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand",

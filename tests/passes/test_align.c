@@ -252,3 +252,43 @@ TEST(small_groups_of_a_convolution_become_wide_ones)
     CHECK_INT(group_of(f.floats, "a"), 8);
     quantized_release(&f);
 }
+
+/* A separable convolution of 3 channels, two filters for each, biases in both; one whose middle is an output stays. */
+static void separable(Model *m)
+{
+    Value *d = conv(m, "d", test_input(m, "x", "N,3,12,12"), "6,1,3,3", 3, 1);
+    test_output(TEST_NODE(m, "Relu", "r", conv(m, "y", d, "16,6,1,1", 1, 0)));
+}
+
+static void separable_shown(Model *m)
+{
+    separable(m);
+    graph_add_output(m->graph, m->graph->first->out[0]);
+}
+
+TEST(a_depthwise_convolution_of_few_channels_joins_the_1x1_behind_it)
+{
+    check_steps(separable, "ort-x86", "QuantizeLinear Pad QLinearConv DequantizeLinear");
+    Quantized f = quantized_for(separable, target_find("ort-x86"));
+    CHECK_INT(group_of(f.integers, "y"), 1);
+    CHECK_INT(group_of(f.integers, "d"), -1);
+    quantized_release(&f);
+    check_steps(separable, "ort-arm", "QuantizeLinear QLinearConv QLinearConv DequantizeLinear");
+    Model *shown = quantized_build(separable_shown);
+    target_changes(shown, "ort-x86");
+    CHECK_INT(group_of(shown, "d"), 3);
+    model_free(shown);
+}
+
+/* A Tanh between convolutions. */
+static void tangent(Model *m)
+{
+    Value *a = conv(m, "a", test_input(m, "x", "N,4,9,9"), "16,4,3,3", 1, 1);
+    test_output(conv(m, "y", TEST_NODE(m, "Tanh", "t", a), "16,16,3,3", 1, 1));
+}
+
+TEST(tanh_runs_as_the_table_of_sigmoid)
+{
+    check_steps(tangent, "ort-x86", "QuantizeLinear QLinearConv QLinearSigmoid QLinearConv DequantizeLinear");
+    check_steps(tangent, "ort-arm", "QuantizeLinear QLinearConv QLinearSigmoid QLinearConv DequantizeLinear");
+}

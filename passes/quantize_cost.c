@@ -81,7 +81,8 @@ static Rate product_rate(const Node *node, double rows)
     return (Rate){127.0, 560.0 * inner / (inner + 150.0)};
 }
 
-/* What the runtime fuses into the float convolution or product in front of it, and has at little cost there (a Tanh costs the same). */
+/* What the runtime fuses into the float convolution or product in front of it, and has at little cost there; a Tanh costs the same
+ * there as alone. */
 static bool is_fused(const Node *node)
 {
     static const char *const activations[] = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", NULL};

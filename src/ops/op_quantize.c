@@ -238,7 +238,8 @@ static void quantize_piece_precisely(const Walk *walk, int64_t at, int64_t n, in
     }
 }
 
-/* The attribute `precision`: a float type, or 0 for that of the scale, whose 16 bits are divided as floats, as ONNX Runtime does. */
+/* The attribute `precision`: a float type, or 0 for that of the scale, whose 16 bits are divided as floats: ONNX Runtime does
+ * so, too. */
 static Status find_precision(EvalCtx *ctx, DType *ret)
 {
     int64_t asked = node_int(ctx->node, "precision", 0);

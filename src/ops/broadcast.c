@@ -127,6 +127,33 @@ static void find_lines(const Broadcast *plan, Walk *walk)
     walk->each = MAX(PIECE / MIN(walk->piece, walk->line), 1);
 }
 
+/* rows times `row` elements, of each row the same one; those lie `step` apart. The switch is outside so that the loops vectorise. */
+#define SPREAD_ROWS(T)                                                                                                 \
+    do {                                                                                                               \
+        const T *x = (const T *)from;                                                                                  \
+        T *y = (T *)to;                                                                                                \
+        for (int64_t k = 0; k < rows; k++, y += row)                                                                   \
+            for (int64_t i = 0; i < row; i++)                                                                          \
+                y[i] = x[k * step];                                                                                    \
+    } while (0)
+
+static void spread_rows(const void *from, int64_t step, int64_t rows, int64_t row, size_t bytes, void *to)
+{
+    switch (bytes) {
+    case 1:
+        SPREAD_ROWS(uint8_t);
+        break;
+    case 2:
+        SPREAD_ROWS(uint16_t);
+        break;
+    case 4:
+        SPREAD_ROWS(uint32_t);
+        break;
+    default:
+        SPREAD_ROWS(uint64_t); /* WIDEST */
+    }
+}
+
 /* n elements of a line from `at` on, written out; at is the begin of a row, and n holds whole rows. */
 static void write_out(const Walk *walk, int k, const char *from, int64_t at, int64_t n, char *to)
 {
@@ -138,14 +165,12 @@ static void write_out(const Walk *walk, int k, const char *from, int64_t at, int
         return;
     }
     from += at / walk->row * walk->step[k] * (int64_t)bytes;
-    for (int64_t i = 0; i < n; i += walk->row, from += walk->step[k] * (int64_t)bytes)
-        for (int64_t r = 0; r < walk->row; r++, to += bytes)
-            memcpy(to, from, bytes);
+    spread_rows(from, walk->step[k], n / walk->row, walk->row, bytes, to);
 }
 
 /* What an item keeps of what it has written out: a repeated row serves all pieces of a line. */
 typedef struct Written {
-    char data[LINE * WIDEST];
+    _Alignas(WIDEST) char data[LINE * WIDEST];
     const char *from;
     int64_t n;
 } Written;

@@ -27,21 +27,28 @@ struct FastConv {
     Wide wide;
 };
 
-/* Sizes as oneDNN counts them: batch, channels, then the op's own spatial dims. */
+/* Sizes as oneDNN counts them: batch, channels, then the op's own spatial dims (two for a depthwise convolution along one). */
 typedef struct Sizes {
     int rank, weight_rank;
     dnnl_dims_t x, y, weight, bias;
     dnnl_dims_t stride, dilation, pad_begin, pad_end;
 } Sizes;
 
+static bool is_depthwise(const Window *window)
+{
+    return window->groups > 1 && window->channels_in == window->groups;
+}
+
 static void measure(const Window *window, Sizes *ret)
 {
-    int from = KERNEL_MAX_SPACE - window->space, n = 0;
     bool grouped = window->groups > 1;
+    /* oneDNN's kernels for one channel a group know images alone: along one axis it takes the groups for 16 channels each. */
+    bool flat = window->space == 1 && is_depthwise(window);
+    int space = flat ? 2 : window->space, from = KERNEL_MAX_SPACE - space, n = 0;
     int64_t in = window->channels_in / window->groups, out = window->channels_out / window->groups;
 
     memset(ret, 0, sizeof *ret);
-    ret->rank = window->space + 2;
+    ret->rank = space + 2;
     ret->x[0] = ret->y[0] = window->batch;
     ret->x[1] = window->channels_in;
     ret->y[1] = window->channels_out;
@@ -50,7 +57,7 @@ static void measure(const Window *window, Sizes *ret)
         ret->weight[n++] = window->groups;
     ret->weight[n++] = out;
     ret->weight[n++] = in;
-    for (int d = 0; d < window->space; d++) {
+    for (int d = 0; d < space; d++) {
         ret->x[2 + d] = window->in[from + d];
         ret->y[2 + d] = window->out[from + d];
         ret->weight[n++] = window->kernel[from + d];
@@ -287,13 +294,14 @@ static FastConv *make_padded(const FastConvSpec *spec, FastPacks *packs)
 
 static bool has_wide_pads(const Window *window)
 {
-    enum { WIDE = 16 };
+    enum { WIDE = 16, WIDE_DEPTHWISE = 8 };
+    int64_t limit = is_depthwise(window) ? WIDE_DEPTHWISE : WIDE;
     bool wide = false;
 
     for (int d = 0; d < KERNEL_MAX_SPACE; d++) {
         if (window->pad_begin[d] < 0 || window->pad_end[d] < 0)
             return false;
-        wide = wide || window->pad_begin[d] >= WIDE || window->pad_end[d] >= WIDE;
+        wide = wide || window->pad_begin[d] >= limit || window->pad_end[d] >= limit;
     }
     return wide;
 }

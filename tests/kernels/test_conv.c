@@ -427,12 +427,13 @@ TEST(onednn_convs_of_two_sizes_share_packed_weights)
     free(weight);
 }
 
-/* Padding so wide that it is written out first, in both orders of memory. */
+/* Padding so wide that it is written out first, in both orders of memory; one channel a group too, where less counts as wide. */
 TEST(conv_with_wide_padding_is_the_definition)
 {
     Random random = {3};
 
-    for (int space = 1; space <= 2; space++) {
+    for (int round = 0; round < 4; round++) {
+        int space = round % 2 + 1;
         Window window;
         window_init(&window, space);
         window.batch = 2;
@@ -440,6 +441,10 @@ TEST(conv_with_wide_padding_is_the_definition)
         window.channels_out = 4;
         window.groups = 1;
         set_axis(&window, 2, 40, 33, 2, 1, 16, 17);
+        if (round >= 2) {
+            window.channels_in = window.channels_out = window.groups = 37;
+            set_axis(&window, 2, 40, 7, 1, 4, 12, 9);
+        }
         if (space == 2)
             set_axis(&window, 1, 5, 3, 1, 1, 1, 0);
         int64_t nx = x_count(&window), ny = y_count(&window), nw = weight_count(&window);

@@ -221,6 +221,25 @@ static int compare_row(const void *key, const void *row)
     return strcmp(key, ((const struct Row *)row)->op_type);
 }
 
+/* y / Expand(c, shape of y) is y / c: elementwise ops widen by themselves. */
+static void skip_expand(PassContext *context, Node *expand)
+{
+    static const char *const ops[] = {"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"};
+    Value *wide = expand->out[0];
+    for (size_t u = wide->n_uses; u-- > 0;) {
+        Use use = wide->uses[u];
+        bool widens = false;
+        for (size_t i = 0; i < COUNT_OF(ops); i++)
+            widens = widens || node_is(use.node, ops[i]);
+        const Value *other = widens && use.node->n_in == 2 ? use.node->in[1 - use.input] : NULL;
+        if (other == NULL || other == wide || wide->type.kind != TYPE_TENSOR || other->type.kind != TYPE_TENSOR ||
+            !shape_equal(&wide->type.shape, &other->type.shape))
+            continue;
+        node_set_input(use.node, use.input, expand->in[0]);
+        ++*context->changes;
+    }
+}
+
 static Status visit(PassContext *context, Node *node)
 {
     if (node->def == NULL || node->domain[0] != '\0' || node->n_out < 1 || node->out[0] == NULL)
@@ -228,6 +247,8 @@ static Status visit(PassContext *context, Node *node)
     const struct Row *row = bsearch(node->op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
     if (row == NULL)
         return NULL;
+    if (row->input == noop_expand && node_in(node, 0) != NULL)
+        skip_expand(context, node);
     int input = row->input(node);
     if (input < 0 || node_in(node, input) == NULL || !pass_can_replace(node, node->in[input]))
         return NULL;

@@ -1,12 +1,15 @@
-/* fold_batchnorm_into_conv.c - BatchNormalization behind a Conv, ConvTranspose or Gemm becomes part of its weights.
+/* fold_batchnorm_into_conv.c - BatchNormalization behind a Conv, ConvTranspose, Gemm or MatMul becomes part of its weights.
  *
  *     x -> Conv W, b -> BatchNormalization -> y      ->      x -> Conv W', b' -> y
+ *     x: NxK -> MatMul W -> BatchNormalization -> y  ->      x -> MatMul W' -> Add b' -> y       (a Gemm in the end)
  *
  *     y = gamma * (v - mean) / sqrt(var + epsilon) + beta        (onnx operator BatchNormalization, inference)
  *       = a * v + (beta - a * mean)                              a = gamma / sqrt(var + epsilon)
  */
 #include "passes/affine.h"
 #include "passes/pass.h"
+
+#include "src/ops/ops.h"
 
 #include <math.h>
 
@@ -45,6 +48,20 @@ static bool read_affine(const Node *node, int64_t channels, double *scale, doubl
     return true;
 }
 
+/* A MatMul has no bias: the shift becomes an Add behind it. */
+static Status add_shift(Node *product, Node *before, const double *shift, int64_t channels, Value **ret)
+{
+    Model *model = product->graph->model;
+    Tensor *bias;
+    TRY(tensor_new(model->arena, product->in[1]->constant->dtype, 1, &channels, &bias));
+    for (int64_t c = 0; c < channels; c++)
+        tensor_set(bias, c, shift[c]);
+    Value *in[] = {product->out[0], graph_add_constant(product->graph, model_fresh_name(model, "bias"), bias)};
+    Node *add = pass_add_node(product->graph, before, "Add", before->name, 2, in);
+    *ret = add->out[0];
+    return ops_infer_node(add);
+}
+
 static Status visit(PassContext *context, Node *node)
 {
     AffineTarget target;
@@ -52,14 +69,17 @@ static Status visit(PassContext *context, Node *node)
         return NULL;
     Node *weighted = node->in[0]->producer;
     if (value_only_user(node->in[0]) != node || weighted->graph != node->graph || !affine_accepts(weighted, &target) ||
-        !target.takes_shift)
+        (!target.takes_shift && target.rank != 2))
         return NULL;
     double *scale = arena_array(context->scratch, (size_t)target.channels, sizeof(*scale));
     double *shift = arena_array(context->scratch, (size_t)target.channels, sizeof(*shift));
     if (!read_affine(node, target.channels, scale, shift))
         return NULL;
     TRY(affine_fold(weighted, scale, shift));
-    TRY(pass_replace_node(node, weighted->out[0]));
+    Value *result = weighted->out[0];
+    if (!target.takes_shift)
+        TRY(add_shift(weighted, node, shift, target.channels, &result));
+    TRY(pass_replace_node(node, result));
     ++*context->changes;
     return NULL;
 }
@@ -73,6 +93,6 @@ const Pass pass_fold_batchnorm_into_conv = {
     .name = "fold_batchnorm_into_conv",
     .stage = PASS_SIMPLIFY,
     .ops = "BatchNormalization",
-    .summary = "BatchNormalization behind Conv, ConvTranspose or Gemm becomes part of its weights",
+    .summary = "BatchNormalization behind Conv, ConvTranspose, Gemm or MatMul becomes part of its weights",
     .run = run,
 };

@@ -4,12 +4,13 @@
  *     x * (1 + Tanh(sqrt(2/pi) (x + 0.044715 x^3))) * 0.5          ->      Gelu(x), tanh            opset 20
  *     x * Tanh(Softplus(x))                                        ->      Mish(x)                  opset 18
  *
- * In whatever order and place the factor 0.5 stands. None of the ops inside runs in integers anywhere.
+ * In whatever order and place the factor 0.5 stands; with 1 - Erf(-x / sqrt 2) as well. None of the ops inside runs in integers anywhere.
  */
 #include "passes/match.h"
 
 #include "src/ops/ops.h"
 
+#include <math.h>
 #include <string.h>
 
 #define GELU_SINCE 20
@@ -41,14 +42,17 @@ static Value *strip_factor(Value *value, double *factor)
     return before == NULL ? value : before;
 }
 
-/* a in a + constant. */
-static Value *strip_sum(Value *value, double constant)
+/* f in c + a f and c - a f, with `ret_a` relative to c: the factor that is left is c. */
+static Value *strip_sum(Value *value, double *ret_c, double *ret_a)
 {
-    double v;
-    Node *node = match_maker(value, "Add");
-    for (int i = 0; node != NULL && i < 2; i++)
-        if (pass_is_scalar_constant(node->in[i], &v) && match_is_close(v, constant))
-            return node->in[1 - i];
+    Node *add = match_maker(value, "Add"), *node = add != NULL ? add : match_maker(value, "Sub");
+    for (int i = 0; node != NULL && i < (add != NULL ? 2 : 1); i++) {
+        if (!pass_is_scalar_constant(node->in[i], ret_c) || *ret_c == 0)
+            continue;
+        Value *f = strip_factor(node->in[1 - i], ret_a);
+        *ret_a /= add != NULL ? *ret_c : -*ret_c;
+        return f;
+    }
     return NULL;
 }
 
@@ -60,16 +64,16 @@ static bool is_cubic(const Value *value, const Value *x)
            match_is_close(p[3], 0.044715 * ROOT_2_PI);
 }
 
-/* f(x) of f(x) + 1: "none", "tanh", or NULL when it is neither. */
-static const char *match_gate(Value *value, const Value *x)
+/* f(x) of c (f(x) + 1), or of c (1 - f(-x)), which is the same for Erf: "none", "tanh", or NULL when it is neither. */
+static const char *match_gate(Value *value, const Value *x, double *ret_c)
 {
-    double scale, shift;
-    Value *gate = strip_sum(value, 1);
+    double scale, shift, a = 0;
+    Value *gate = strip_sum(value, ret_c, &a);
     const Node *erf = match_maker(gate, "Erf"), *tanh = match_maker(gate, "Tanh");
-    if (erf != NULL && match_affine(erf->in[0], x, &scale, &shift) && shift == 0 &&
-        match_is_close(scale, 0.70710678118654752))
+    if (erf != NULL && match_is_close(fabs(a), 1) && match_affine(erf->in[0], x, &scale, &shift) && shift == 0 &&
+        match_is_close(a > 0 ? scale : -scale, 0.70710678118654752))
         return "none";
-    return tanh != NULL && is_cubic(tanh->in[0], x) ? "tanh" : NULL;
+    return tanh != NULL && match_is_close(a, 1) && is_cubic(tanh->in[0], x) ? "tanh" : NULL;
 }
 
 /* The last Mul of a GELU: its operands, each with its factor, are x and the gate, or it applies the last factor. */
@@ -83,8 +87,9 @@ static const char *match_gelu(Node *node, Value **ret_x)
     for (int i = 0; i < 2; i++) {
         Value *x = strip_factor(product->in[i], &factor[0]), *gate = strip_factor(product->in[1 - i], &factor[1]);
         for (int stripped = 0; stripped < 2; stripped++, x = product->in[i], factor[0] = 1) {
-            const char *kind = match_gate(gate, x);
-            if (kind != NULL && match_is_close(factor[0] * factor[1] * factor[2], 0.5)) {
+            double c = 1;
+            const char *kind = match_gate(gate, x, &c);
+            if (kind != NULL && match_is_close(c * factor[0] * factor[1] * factor[2], 0.5)) {
                 *ret_x = x;
                 return kind;
             }

@@ -44,14 +44,30 @@ static bool is_square(const Value *value, const Value *d)
     return pow != NULL && pow->in[0] == d && match_scalar_operand(pow, &exponent) == 0 && exponent == 2;
 }
 
-/* Sqrt (v + epsilon), read by `reader` alone; the node that makes v. */
-static Node *match_sqrt(const Value *value, const Node *reader, double *ret_epsilon)
+/* v + epsilon, read by `root` alone; the node that makes v. */
+static Node *match_variance(const Node *root, double *ret_epsilon)
 {
-    Node *sqrt = match_own(value, "Sqrt", reader), *add = sqrt == NULL ? NULL : match_own(sqrt->in[0], "Add", sqrt);
+    Node *add = root == NULL ? NULL : match_own(root->in[0], "Add", root);
     int data = add == NULL ? -1 : match_scalar_operand(add, ret_epsilon);
     if (data < 0 || !(*ret_epsilon >= 0) || !isfinite(*ret_epsilon))
         return NULL;
     return match_own(add->in[data], "ReduceMean", add);
+}
+
+/* Sqrt (v + epsilon), read by `reader` alone; the node that makes v. */
+static Node *match_sqrt(const Value *value, const Node *reader, double *ret_epsilon)
+{
+    return match_variance(match_own(value, "Sqrt", reader), ret_epsilon);
+}
+
+/* 1 / Sqrt (v + epsilon), as Reciprocal or as Pow by -0.5. */
+static Node *match_inverse(const Value *value, const Node *reader, double *ret_epsilon)
+{
+    double exponent;
+    const Node *reciprocal = match_own(value, "Reciprocal", reader), *pow = match_own(value, "Pow", reader);
+    if (reciprocal != NULL)
+        return match_sqrt(reciprocal->in[0], reciprocal, ret_epsilon);
+    return pow != NULL && match_scalar_operand(pow, &exponent) == 0 && exponent == -0.5 ? match_variance(pow, ret_epsilon) : NULL;
 }
 
 Value *norm_match_root(const Node *node, Node **ret_mean, double *ret_epsilon)
@@ -61,8 +77,7 @@ Value *norm_match_root(const Node *node, Node **ret_mean, double *ret_epsilon)
     if (node_is(node, "Div"))
         return (*ret_mean = match_sqrt(node->in[1], node, ret_epsilon)) == NULL ? NULL : node->in[0];
     for (int i = 0; node_is(node, "Mul") && i < 2; i++) {
-        const Node *inverse = match_own(node->in[i], "Reciprocal", node);
-        *ret_mean = inverse == NULL ? NULL : match_sqrt(inverse->in[0], inverse, ret_epsilon);
+        *ret_mean = match_inverse(node->in[i], node, ret_epsilon);
         if (*ret_mean != NULL)
             return node->in[1 - i];
     }

@@ -1,5 +1,6 @@
 /* graphs.c - see graphs.h. */
 #include "tests/passes/graphs.h"
+#include "tests/ops/mini.h"
 
 #include "passes/pass.h"
 #include "src/exec/exec.h"
@@ -257,14 +258,14 @@ static bool compare_runs(const char *test, const Model *before, const Model *aft
     return same;
 }
 
-static void check_ops(const PassCase *test, const Model *model)
+static void check_ops(const char *name, const char *expected, const Model *model)
 {
     Text ops = {0};
     text_add(&ops, "");
     for (const Node *node = model->graph->first; node != NULL; node = node->next)
         text_addf(&ops, "%s%s", node == model->graph->first ? "" : " ", node->op_type);
-    if (strcmp(ops.data, test->after) != 0)
-        test_fail(__FILE__, __LINE__, "%s: ops are \"%s\", expected \"%s\"", test->name, ops.data, test->after);
+    if (strcmp(ops.data, expected) != 0)
+        test_fail(__FILE__, __LINE__, "%s: ops are \"%s\", expected \"%s\"", name, ops.data, expected);
     text_free(&ops);
 }
 
@@ -278,8 +279,26 @@ void test_pass(const PassCase *cases, size_t n)
             if (test->changes < 0 ? changes == 0 : changes != test->changes)
                 test_fail(__FILE__, __LINE__, "%s: %lld changes, expected %d", test->name, (long long)changes,
                           test->changes);
-            check_ops(test, after);
+            check_ops(test->name, test->after, after);
             (void)compare_runs(test->name, before, after, 1e-5);
+        }
+        model_free(before);
+        model_free(after);
+    }
+}
+
+void test_texts(const TextCase *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const TextCase *test = &cases[i];
+        Model *before = mini_model(test->opset, test->text), *after = mini_model(test->opset, test->text);
+        int64_t changes = 0, again = 0;
+        if (CHECK_OK(ops_infer(before)) && CHECK_OK(run_stage(after, PASS_RAISE, &changes)) &&
+            CHECK_OK(run_stage(after, PASS_SIMPLIFY, &changes))) {
+            check_ops(test->name, test->after, after);
+            (void)compare_runs(test->name, before, after, 1e-5);
+            if (CHECK_OK(run_stage(after, PASS_SIMPLIFY, &again)) && again != 0)
+                test_fail(__FILE__, __LINE__, "%s: simplifying again makes %lld changes", test->name, (long long)again);
         }
         model_free(before);
         model_free(after);

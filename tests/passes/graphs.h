@@ -47,6 +47,15 @@ void test_pass(const PassCase *cases, size_t n);
 /* Builds the graph twice, raises and simplifies one, and checks that both give the same numbers within `tolerance` of the
  * greatest, and that simplifying again changes nothing. True when all is well. */
 bool test_simplify(const char *name, void (*build)(Model *model), int opset, double tolerance);
+/* A graph in the syntax of tests/ops/mini.h, raised and simplified: it has these ops then, gives the same numbers, and
+ * simplifying again changes nothing. */
+typedef struct TextCase {
+    int opset;
+    const char *name, *text;
+    const char *after;  /* ops of the main graph in order */
+} TextCase;
+void test_texts(const TextCase *cases, size_t n);
+
 /* As the pass leaves it, for checks of other kinds; model_free() it. NULL when the pass fails. */
 Model *test_rewritten(const PassCase *test);
 

@@ -4,7 +4,8 @@
  *     x * (1 + Tanh(sqrt(2/pi) (x + 0.044715 x^3))) * 0.5          ->      Gelu(x), tanh            opset 20
  *     x * Tanh(Softplus(x))                                        ->      Mish(x)                  opset 18
  *
- * In whatever order and place the factor 0.5 stands; with 1 - Erf(-x / sqrt 2) as well. None of the ops inside runs in integers anywhere.
+ * In whatever order and place the factor 0.5 stands; with 1 - Erf(-x / sqrt 2) as well. None of the ops inside runs in
+ * integers anywhere.
  */
 #include "passes/match.h"
 

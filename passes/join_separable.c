@@ -4,9 +4,9 @@
  *
  *     W[o,c,k] = sum over m of group c  P[o,m] D[m,k]        bias[o] = p[o] + sum over m  P[o,m] d[m]
  *
- * Exact: nothing stands between, and a 1x1 pads nothing. More multiplications, but in a kernel that is quick: ONNX Runtime's integer
- * depthwise kernel takes channels by the 16. 3x3 of 3 channels on 64x64: 208 us, the 1x1 to 16 behind it 67; both as one, the
- * input padded to 4 channels: 45. As floats the two are about as quick as the one.
+ * Exact: nothing stands between, and a 1x1 pads nothing. More multiplications, but in a kernel that is quick: ONNX Runtime's
+ * integer depthwise kernel takes channels by the 16. 3x3 of 3 channels on 64x64: 208 us, the 1x1 to 16 behind it 67; both as
+ * one, the input padded to 4 channels: 45. As floats the two are about as quick as the one.
  */
 #include "passes/pass.h"
 

@@ -1,6 +1,7 @@
 /* norm.h - a normalization that is written out, as several passes look for it.
  *
- *     d = x - ReduceMean(x),  v = ReduceMean(d^2),  n = d / Sqrt(v + epsilon)  or  d * Reciprocal(Sqrt(v + epsilon))  or  d * Pow(v + epsilon, -0.5)
+ *     d = x - ReduceMean(x),  v = ReduceMean(d^2),  n = d / Sqrt(v + epsilon)
+ *         or  d * Reciprocal(Sqrt(v + epsilon))  or  d * Pow(v + epsilon, -0.5)
  *     y = n [* gamma] [+ beta]
  *     r = Reciprocal(Sqrt(v + epsilon)) [* gamma],  y = x * r + (beta - ReduceMean(x) * r)        as TensorFlow writes it
  */

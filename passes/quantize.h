@@ -24,7 +24,7 @@ typedef struct NodeDecision {
     bool weighted;          /* Conv, Gemm, MatMul and their like with constant weights */
     int64_t macs;           /* multiply-accumulates a sample, 0 when it has none or they are not known */
     float rescale;          /* its input 0 is read with the scale times this (HardSigmoid, Tanh); 0: as it is */
-    bool halved;            /* what it gives is (y + 1) / 2 (Tanh): its Q has half the scale of the DQ, and a zero point 128 lower */
+    bool halved;            /* what it gives is (y + 1) / 2 (Tanh): its Q has half its DQ's scale, and a zero point 128 lower */
     double weight_sqnr_db;  /* of its int8 weight; NAN when it has none */
 } NodeDecision;
 

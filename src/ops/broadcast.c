@@ -127,7 +127,8 @@ static void find_lines(const Broadcast *plan, Walk *walk)
     walk->each = MAX(PIECE / MIN(walk->piece, walk->line), 1);
 }
 
-/* rows times `row` elements, of each row the same one; those lie `step` apart. The switch is outside so that the loops vectorise. */
+/* rows times `row` elements, of each row the same one; those lie `step` apart. The switch is outside: so the loops
+ * vectorise. */
 #define SPREAD_ROWS(T)                                                                                                 \
     do {                                                                                                               \
         const T *x = (const T *)from;                                                                                  \

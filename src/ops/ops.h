@@ -66,7 +66,8 @@ MUST_USE Status infer_broadcast(Node *node);            /* output 0: dtype of in
  * a contradiction with a declared shape is CODE_MODEL. Unknown ops leave their outputs as declared. */
 MUST_USE Status ops_infer(Model *model);
 /* The same for a model as it was filed: exporters declare wrong shapes (a rank short, a batch fixed), which ONNX Runtime
- * forgives. The op's shape stands, and model->n_contradicted and ->contradiction tell. A type that is contradicted is CODE_MODEL as ever. */
+ * forgives. The op's shape stands, and model->n_contradicted and ->contradiction tell. A contradicted type
+ * is CODE_MODEL as ever. */
 MUST_USE Status ops_infer_file(Model *model);
 MUST_USE Status ops_infer_node(Node *node);
 

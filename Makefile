@@ -52,7 +52,7 @@ $(BUILD)/unit-tests: $(TESTS:%.c=$(BUILD)/%.o) $(OBJECTS)
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What the ONNX Runtime tests see of our own program.
-$(BUILD)/probe: $(addprefix $(BUILD)/tests/,oracle/probe.o conformance/types.o simplify/large.o passes/profile_rules.o) $(OBJECTS)
+$(BUILD)/probe: $(addprefix $(BUILD)/tests/,oracle/probe.o oracle/half.o conformance/types.o simplify/large.o passes/profile_rules.o) $(OBJECTS)
 	@echo '  LD $@'
 	@$(CC) $(OPTIMIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -151,6 +151,7 @@ oracle: quantize $(BUILD)/probe $(BUILD)/bench-models tests/oracle/node_modules/
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe GENERATOR=$(CURDIR)/$(BUILD)/bench-models node tests/oracle/run.js
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/profiles.js
 	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/floats.js
+	QUANTIZE=$(CURDIR)/quantize PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/requantize.js
 	PROBE=$(CURDIR)/$(BUILD)/probe node tests/oracle/ops.js
 	QUANTIZE=$(CURDIR)/quantize node tests/oracle/simplify.js
 

@@ -43,21 +43,6 @@ static bool may_grow_to(const Budget *budget, size_t out_bytes)
                               (out_bytes <= LARGE_BYTES && out_bytes / GROWTH <= budget->in_bytes));
 }
 
-static void release_tensor(void *tensor)
-{
-    tensor_release(tensor);
-}
-
-/* Moves an owned tensor into the life of the model. */
-static Tensor *adopt(Model *model, Tensor *from)
-{
-    Tensor *tensor = arena_alloc(model->arena, sizeof(*tensor));
-    *tensor = *from;
-    *from = (Tensor){0};
-    arena_on_free(model->arena, release_tensor, tensor);
-    return tensor;
-}
-
 static bool is_candidate(const Node *node)
 {
     if (node->def == NULL || node->def->random || node->n_out == 0 || node_has_graph(node))
@@ -229,7 +214,7 @@ static Status fold_inputs(PassContext *context, Node *node)
     bool fits = results_fit(out, node->n_out, &budget);
     for (int i = 0; i < node->n_out && status == NULL; i++)
         if (fits && node->out[i] != NULL)
-            status = place(node, i, adopt(context->model, &out[i]));
+            status = place(node, i, pass_keep_tensor(context->model, &out[i]));
     for (int i = 0; i < node->n_out; i++)
         tensor_release(&out[i]);
     TRY(status);

@@ -7,6 +7,20 @@
 
 #include <stdlib.h>
 
+static void release_tensor(void *tensor)
+{
+    tensor_release(tensor);
+}
+
+Tensor *pass_keep_tensor(Model *model, Tensor *from)
+{
+    Tensor *tensor = arena_alloc(model->arena, sizeof(*tensor));
+    *tensor = *from;
+    *from = (Tensor){0};
+    arena_on_free(model->arena, release_tensor, tensor);
+    return tensor;
+}
+
 bool node_has_graph(const Node *node)
 {
     for (int i = 0; i < node_graph_attrs(node); i++)

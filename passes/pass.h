@@ -11,6 +11,7 @@
 
 typedef enum PassStage {
     PASS_RAISE,    /* once, first: constants as initializers, opset to 13 or more */
+    PASS_RESTORE,  /* once, of a raised model, when it is quantized and wanted float: --requantize */
     PASS_SIMPLIFY, /* to a fixed point, in the order of the table */
     PASS_TARGET,   /* once, before ranges are measured: forms that the target runs in integers */
     PASS_EQUALIZE, /* once, before ranges are measured: channels share one range */
@@ -88,7 +89,12 @@ int model_count_nodes(const Model *model); /* main graph */
 enum { EQUALIZE_WEIGHTS = 1, EQUALIZE_NORMS = 2 };
 void equalize_list(const Model *model, unsigned kinds, ChannelTable *table);
 
+/* quantized_form.c: how the node shows that its model is quantized already, in words: "Q/DQ nodes"; NULL: it does not. */
+const char *pass_quantized_form(const Node *node);
+
 /* helpers.c: what several passes need */
+/* Moves an owned tensor into the life of the model. */
+Tensor *pass_keep_tensor(Model *model, Tensor *from);
 /* The node's output 0 becomes `replacement` everywhere and the node is removed; graph outputs keep their name (an Identity is
  * left where an input or initializer would have to be renamed). */
 MUST_USE Status pass_replace_node(Node *node, Value *replacement);

@@ -59,6 +59,7 @@ typedef struct Options {
     int64_t opset;     /* simplify: raise to it at least; 0: not given */
     const char *fold_limit; /* bytes, as --max-memory */
     bool no_proof;
+    bool requantize;
     bool no_simplify, list_passes, list_presets;
     const char *passes, *print_after;
     /* execution and output of the program */
@@ -141,6 +142,12 @@ void console_fail(const char *format, ...) PRINTF_LIKE(1, 2); /* the one line th
  * contradicts what the op gives, the op's stands; that is said on stderr, or left to the caller in *ret_doubt (the model's; NULL:
  * nothing to say) when ret_doubt is given. */
 MUST_USE Status model_open(const char *path, Model **ret, const char **ret_doubt);
+
+/* ---- intake.c: the model as it comes ---------------------------------------------------------------------------------- */
+
+/* A model that is quantized already is turned back into float (--requantize), and *ret_form tells what it was (the model's
+ * arena; NULL: float as it came), or refused. Weights that are NaN or infinite are refused, named. */
+MUST_USE Status intake_restore(const Options *options, Model *model, PassRecord *records, const char **ret_form);
 
 /* ---- setup.c: from options to the objects the stages take -------------------------------------------------------- */
 

@@ -4,11 +4,18 @@
 
 #include "src/app/product.h"
 
+/* A model that was quantized already and is float again. */
+typedef struct Restored {
+    const char *form; /* what it was, behind "the model is"; NULL: float as it came */
+    double sqnr_db;   /* of its worst output against the model as it was given */
+} Restored;
+
 /* All that the main job found, for the report and the closing table. */
 typedef struct Job {
     const Options *options;
     const char *output_path, *report_path;
     ModelFacts input;
+    Restored restored;
     PassRecord *records;
     const char *preprocess_source;
     const char *data_reader, *data_description, *data_warning;

@@ -6,8 +6,8 @@
 void list_tables(const Options *options)
 {
     static const char *const stages[] = {
-        [PASS_RAISE] = "raise", [PASS_SIMPLIFY] = "simplify", [PASS_TARGET] = "target", [PASS_EQUALIZE] = "equalize",
-        [PASS_QUANTIZE] = "quantize"};
+        [PASS_RAISE] = "raise", [PASS_RESTORE] = "restore", [PASS_SIMPLIFY] = "simplify", [PASS_TARGET] = "target",
+        [PASS_EQUALIZE] = "equalize", [PASS_QUANTIZE] = "quantize"};
     for (size_t i = 0; options->list_passes && i < pass_count(); i++)
         printf("%-10s %-30s %s%s\n", stages[pass_at(i)->stage], pass_at(i)->name, pass_at(i)->summary,
                pass_at(i)->on_request ? " (on request)" : "");

@@ -67,6 +67,8 @@ static const OptionRow rows[] = {
      "the same for samples on which the best class is that of the float model", NULL},
     {"placement", 0, OPTION_TEXT, AT(placement), COMMAND_QUANTIZE, "WHICH",
      "quantize what is faster in integers (default), or all that the target can run in integers", "faster|all"},
+    {"requantize", 0, OPTION_FLAG, AT(requantize), COMMAND_QUANTIZE, NULL,
+     "a model that is quantized already, or of 16-bit floats: turn it back into float and quantize it anew", NULL},
     {"exclude", 0, OPTION_LIST, AT(exclude), COMMAND_QUANTIZE, "NODE",
      "leave this node float (* and ? match); may be repeated", NULL},
     {"exclude-op", 0, OPTION_LIST, AT(exclude_ops), COMMAND_QUANTIZE, "TYPE",

@@ -92,76 +92,8 @@ static Status load_model(Pipeline *p)
     if (model_opset(p->model, "") > newest_opset)
         warn(p, arena_printf(p->arena, "the model imports opset %d of ai.onnx, newer than the newest known here (%d)",
                              model_opset(p->model, ""), newest_opset));
-    return facts_read(p->model, p->job.options->model, &p->job.input);
-}
-
-/* What cannot be quantized, and the first node that shows it. */
-typedef struct Unfit {
-    const Node *node;
-    const char *what;
-} Unfit;
-
-static const char *quantized_form(const Node *node)
-{
-    static const struct {
-        const char *op_type, *form;
-    } rows[] = {
-        {"QuantizeLinear", "already quantized, with Q/DQ nodes"},
-        {"DequantizeLinear", "already quantized, with Q/DQ nodes"},
-        {"DynamicQuantizeLinear", "already quantized, dynamically"},
-        {"MatMulInteger", "already quantized, dynamically"},
-        {"ConvInteger", "already quantized, dynamically"},
-        {"QGemm", "already quantized, with integer operators"},
-        {"QAttention", "already quantized, with integer operators"},
-        {"MatMulNBits", "already quantized, its weights in blocks"},
-    };
-    if (strncmp(node->op_type, "QLinear", 7) == 0)
-        return "already quantized, with integer operators";
-    for (int i = 0; i < node->n_in && op_is_weighted(node); i++) {
-        const Tensor *weight = node_constant(node, i);
-        if (weight != NULL && (weight->dtype == DT_FLOAT16 || weight->dtype == DT_BFLOAT16))
-            return "its weights are floats of 16 bits";
-    }
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if (strcmp(rows[i].op_type, node->op_type) == 0)
-            return rows[i].form;
-    return NULL;
-}
-
-static const char *weight_problem(const Node *node)
-{
-    if (!op_is_weighted(node))
-        return NULL;
-    for (int i = 0; i < node->n_in; i++) {
-        const Tensor *weight = node_constant(node, i);
-        for (int64_t k = 0; weight != NULL && weight->dtype == DT_FLOAT && k < weight->count; k++)
-            if (!isfinite(((const float *)weight->data)[k]))
-                return "a weight that is NaN or infinite";
-    }
-    return NULL;
-}
-
-/* In inner graphs too. A form of quantization tells more than a weight. */
-static void find_unfit(void *context, Graph *graph)
-{
-    Unfit *unfit = context;
-    for (const Node *node = graph->first; node != NULL && unfit->node == NULL; node = node->next) {
-        unfit->what = quantized_form(node);
-        if (unfit->what == NULL)
-            unfit->what = weight_problem(node);
-        if (unfit->what != NULL)
-            unfit->node = node;
-    }
-}
-
-static Status check_quantizable(Pipeline *p)
-{
-    Unfit unfit = {0};
-    graph_each(p->model->graph, find_unfit, &unfit);
-    if (unfit.node == NULL)
-        return NULL;
-    const char *cure = quantized_form(unfit.node) != NULL ? "give the float model it was made from" : "train or repair it first";
-    return status_new(CODE_MODEL, "%s: %s (%s); %s", p->job.options->model, unfit.what, node_describe(unfit.node), cure);
+    TRY(facts_read(p->model, p->job.options->model, &p->job.input));
+    return intake_restore(p->job.options, p->model, p->job.records, &p->job.restored.form);
 }
 
 /* An output must not take the place of a file the job reads. */
@@ -213,6 +145,48 @@ static Status begin_proof(Pipeline *p)
     if (status == NULL)
         p->job.input.macs = p->job.proof.macs;
     plan_free(plan);
+    return status;
+}
+
+/* How near the float model is to the quantized one that it was made of. */
+static Status compare_restored(Pipeline *p)
+{
+    const Options *options = p->job.options;
+    const double least_db = 10.0;
+    const int64_t most = 16;
+    Restored *restored = &p->job.restored;
+    Plan *plans[2] = {NULL, NULL};
+    Model *given = NULL;
+    Dataset *few = NULL;
+    Evaluation evaluation = {0};
+    if (restored->form == NULL)
+        return NULL;
+    const char *said_before;
+    Status status = model_open(options->model, &given, &said_before);
+    if (status == NULL)
+        status = setup_plan(options, given, &plans[0]);
+    if (status == NULL)
+        status = setup_plan(options, p->model, &plans[1]);
+    if (status == NULL)
+        status = setup_dataset(options, plans[1], &p->preprocess, options->calib,
+                               options->samples > 0 ? MIN(options->samples, most) : most, &few);
+    if (status == NULL)
+        status = name_model(p, evaluate(plans[0], plans[1], few, &(EvaluateOptions){0}, p->team, &evaluation));
+    if (status == NULL) {
+        restored->sqnr_db = INFINITY;
+        for (int i = 0; i < evaluation.n_outputs; i++)
+            restored->sqnr_db = fmin(restored->sqnr_db, evaluation.outputs[i].sqnr_db);
+        console_note(options, "the model is %s; turned back into float it answers as before but for %.1f dB (SQNR)", restored->form,
+                     restored->sqnr_db);
+        if (!(restored->sqnr_db >= least_db))
+            warn(p, arena_printf(p->arena, "turned back into float the model answers otherwise than the model given (SQNR %.1f dB)",
+                                 restored->sqnr_db));
+        evaluation_release(&evaluation);
+    }
+    dataset_free(few);
+    plan_free(plans[0]);
+    plan_free(plans[1]);
+    model_free(given);
     return status;
 }
 
@@ -436,8 +410,8 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8, 
     return status;
 }
 
-/* The float side of the measurement: the user's file as it is, not our simplified form of it, unless the outputs of that were
- * kept. ret_original: what the caller frees, NULL when it is not needed. */
+/* The float side of the measurement: the user's file as it is, or what it was turned back into, not our simplified form of it,
+ * unless the outputs of that were kept. ret_original: what the caller frees, NULL when it is not needed. */
 static Status load_original(Pipeline *p, Model **ret_original)
 {
     *ret_original = NULL;
@@ -445,7 +419,9 @@ static Status load_original(Pipeline *p, Model **ret_original)
     if (p->job.fp32_kept)
         return NULL;
     const char *said_before = NULL;
-    return model_open(p->job.options->model, ret_original, &said_before);
+    PassRecord *unused = arena_array(p->arena, pass_count(), sizeof unused[0]);
+    TRY(model_open(p->job.options->model, ret_original, &said_before));
+    return intake_restore(p->job.options, *ret_original, unused, &said_before);
 }
 
 /* One quantized model, measured. */
@@ -560,9 +536,9 @@ static Status run(Pipeline *p)
 {
     double started = clock_seconds();
     TRY(load_model(p));
-    TRY(check_quantizable(p));
     TRY(choose_outputs(p));
     TRY(begin_proof(p));
+    TRY(compare_restored(p));
     TRY(setup_simplify(p->job.options, p->model, setup_target(p->job.options), p->job.records));
     p->kept_float = xcalloc(p->model->n_node_ids, sizeof p->kept_float[0]);
     TRY(select_nodes(p->job.options, p->model, p->kept_float));

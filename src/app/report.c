@@ -54,6 +54,17 @@ static void add_model(cJSON *root, const char *key, const char *path, const Mode
     cJSON_AddItemToObject(object, "ops", cJSON_Duplicate(facts->ops, true));
 }
 
+static void add_restored(cJSON *root, const Job *job)
+{
+    if (job->restored.form == NULL) {
+        cJSON_AddNullToObject(root, "restored");
+        return;
+    }
+    cJSON *object = cJSON_AddObjectToObject(root, "restored");
+    add_text(object, "form", job->restored.form);
+    add_number(object, "sqnr_db", job->restored.sqnr_db, 5);
+}
+
 static void add_simplify(cJSON *root, const Job *job)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "simplify");
@@ -316,6 +327,7 @@ char *report_json(const Job *job)
     add_args(root, job);
     add_model(root, "input", job->options->model, &job->input);
     add_model(root, "output", job->output_path, &job->product.facts);
+    add_restored(root, job);
     add_simplify(root, job);
     add_calibration(root, job);
     add_tensors(root, job);

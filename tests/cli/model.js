@@ -6,7 +6,7 @@
 const fs = require('fs');
 const path = require('path');
 
-const FLOAT = 1, BOOL = 9, FLOAT16 = 10;
+const FLOAT = 1, INT8 = 3, BOOL = 9, FLOAT16 = 10;
 
 // ---- protobuf: fields as Buffers -------------------------------------------------------------------------------------------
 
@@ -39,6 +39,8 @@ function tensor(field, name, dims, values, type = FLOAT) {
 const initializer = (...a) => tensor(5, ...a);
 const node = (op, inputs, outputs, ...attrs) =>
     message(1, inputs.map((name) => text(1, name)), outputs.map((name) => text(2, name)), text(4, op), attrs);
+const named = (name, op, inputs, outputs) =>
+    message(1, inputs.map((n) => text(1, n)), outputs.map((n) => text(2, n)), text(3, name), text(4, op));
 const branch = (name, ...parts) => message(5, text(1, name), message(6, text(2, name), ...parts), int(20, 5));
 const model = (ir, ...graph) =>
     Buffer.concat([int(1, ir), message(7, text(2, 'g'), ...graph), message(8, text(1, ''), int(2, 13))]);
@@ -74,6 +76,9 @@ const models = {
         node('Add', ['a', 'c'], ['y'])),
     half: model(8, input('x', ['N', 4], FLOAT16), output('y', ['N', 2], FLOAT16),
         initializer('w', [4, 2], new Array(16).fill(60), FLOAT16), node('MatMul', ['x', 'w'], ['y'])),
+    // A Relu of codes: no float form is known.
+    relu_of_codes: model(8, x, y, initializer('s', [], [0.01]), initializer('z', [], [3], INT8),
+        node('QuantizeLinear', ['x', 's', 'z'], ['q']), named('relu', 'Relu', ['q'], ['r']), node('DequantizeLinear', ['r', 's', 'z'], ['y'])),
     // Up to IR 3 an initializer is listed as an input too.
     ir3: model(3, x, input('w', [4]), y, initializer('w', [4], [1, 2, 3, 4]), node('Mul', ['x', 'w'], ['a']),
         node('Identity', ['a'], ['y'])),

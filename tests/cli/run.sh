@@ -379,6 +379,15 @@ while [ $i -lt 200 ]; do
 done
 refuses "already quantized" 3 "already quantized, with Q/DQ nodes" a.onnx --calib "$demo/calib" -o o.onnx
 
+holds "quantized anew" "$quantize" a.onnx --requantize --calib "$demo/calib" --effort fast -o anew.onnx
+cp err notes
+holds "it says what it was" grep -q "already quantized, with Q/DQ nodes; turned back into float" notes
+holds "the report too, by its schema" node "$here/schema.js" "$schema" anew.json
+holds "and it answers as the model given" sh -c "'$quantize' compare a.onnx anew.onnx --data '$demo/eval' --samples 60 | awk '/agreement/ { good = \$2 > 95 } END { exit !good }'"
+holds "a float model, asked to be requantized, is quantized" "$quantize" "$glyphs" --requantize --calib "$demo/calib" --effort fast -o float.onnx -q
+holds "as ever" "$quantize" "$glyphs" --calib "$demo/calib" --effort fast -o ever.onnx -q
+holds "the same model" cmp float.onnx ever.onnx
+
 # one_node FILE OP TYPE... : a model of one node that multiplies a row of two by a 2 x 2 weight with NaN in it.
 one_node() {
     node -e "const { writeModel } = require('$here/../oracle/onnx_writer');
@@ -391,7 +400,10 @@ one_node() {
 one_node nan.onnx MatMul w float32
 refuses "a weight that is not a number" 3 "NaN or infinite (node" nan.onnx --calib random -o o.onnx
 one_node dynamic.onnx MatMulInteger w int8
-refuses "weights of 16 bits" 3 "its weights are floats of 16 bits (node" small/half.onnx --calib random -o o.onnx
+refuses "weights of 16 bits" 3 "the model is of 16-bit floats (node" small/half.onnx --calib random -o o.onnx
+holds "16 bits, quantized anew" "$quantize" small/half.onnx --requantize --calib random --placement all -o half8.onnx
+refuses "what has no float form" 5 "node 'relu' (Relu): reads quantized values and has no float form" small/relu_of_codes.onnx --requantize \
+    --calib random -o o.onnx
 refuses "dynamically quantized" 3 "already quantized, dynamically" dynamic.onnx --calib random -o o.onnx
 
 # ---- data ------------------------------------------------------------------------------------------------------------------

@@ -40,8 +40,10 @@ const rules = {
 };
 const words = ['$schema', '$defs', 'title', 'description'];
 
+// null has a type and no properties.
 function check(value, rule, at) {
   for (const [name, argument] of Object.entries(rule)) {
+    if (value === null && name !== 'type' && name !== '$ref') continue;
     if (rules[name]) rules[name](value, argument, rule, at);
     else if (!words.includes(name)) faults.push(`schema: this checker does not know '${name}'`);
   }

@@ -1,6 +1,7 @@
 /* probe.c - what the ONNX Runtime tests need to see of our own program; run.js calls it.
  *
  *     probe copy MODEL OUT                     load and save, nothing else
+ *     probe half MODEL OUT                     the same model in 16-bit floats
  *     probe expose MODEL OUT                   every quantized value becomes a graph output too
  *     probe nodewise MODEL FOLDER INPUT.npy... our executor against FOLDER/K.npy (line K of FOLDER/names.txt names it)
  *     probe weighted MODEL [BEFORE]            which heavy ops of a graph run on float weights; with the model that it was
@@ -19,6 +20,7 @@
 #include "src/onnx/onnx.h"
 #include "src/ops/ops.h"
 #include "tests/conformance/types.h"
+#include "tests/oracle/half.h"
 #include "tests/passes/profile_rules.h"
 #include "tests/simplify/large.h"
 
@@ -418,6 +420,8 @@ static Status dispatch(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "copy") == 0 && argc == 4)
         return copy(argv[2], argv[3]);
+    if (strcmp(command, "half") == 0 && argc == 4)
+        return write_half(argv[2], argv[3]);
     if (strcmp(command, "expose") == 0 && argc == 4)
         return expose(argv[2], argv[3]);
     if (strcmp(command, "nodewise") == 0 && argc >= 4)
@@ -432,7 +436,7 @@ static Status dispatch(int argc, char **argv)
         return list_large();
     if (strcmp(command, "run") == 0 && argc >= 4)
         return run_both(argv[2], argv[3], argc - 4, argv + 4);
-    return status_new(CODE_USAGE, "usage: probe copy|expose MODEL OUT, probe nodewise|run MODEL FOLDER INPUT.npy..., "
+    return status_new(CODE_USAGE, "usage: probe copy|half|expose MODEL OUT, probe nodewise|run MODEL FOLDER INPUT.npy..., "
                                   "probe weighted MODEL [BEFORE], probe profile MODEL TARGET, probe large [KIND NODES OUT]");
 }
 

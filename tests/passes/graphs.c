@@ -238,7 +238,7 @@ static bool compare_tensors(const char *test, const char *name, const Tensor *a,
     return false;
 }
 
-static bool compare_runs(const char *test, const Model *before, const Model *after, double tolerance)
+bool test_same_answers(const char *test, const Model *before, const Model *after, double tolerance)
 {
     int n = before->graph->n_outputs;
     bool same = false;
@@ -280,7 +280,7 @@ void test_pass(const PassCase *cases, size_t n)
                 test_fail(__FILE__, __LINE__, "%s: %lld changes, expected %d", test->name, (long long)changes,
                           test->changes);
             check_ops(test->name, test->after, after);
-            (void)compare_runs(test->name, before, after, 1e-5);
+            (void)test_same_answers(test->name, before, after, 1e-5);
         }
         model_free(before);
         model_free(after);
@@ -296,7 +296,7 @@ void test_texts(const TextCase *cases, size_t n)
         if (CHECK_OK(ops_infer(before)) && CHECK_OK(run_stage(after, PASS_RAISE, &changes)) &&
             CHECK_OK(run_stage(after, PASS_SIMPLIFY, &changes))) {
             check_ops(test->name, test->after, after);
-            (void)compare_runs(test->name, before, after, 1e-5);
+            (void)test_same_answers(test->name, before, after, 1e-5);
             if (CHECK_OK(run_stage(after, PASS_SIMPLIFY, &again)) && again != 0)
                 test_fail(__FILE__, __LINE__, "%s: simplifying again makes %lld changes", test->name, (long long)again);
         }
@@ -311,7 +311,7 @@ bool test_simplify(const char *name, void (*build)(Model *model), int opset, dou
     int64_t changes = 0, again = 0;
     bool same = CHECK_OK(ops_infer(before)) && CHECK_OK(run_stage(after, PASS_RAISE, &changes)) &&
                 CHECK_OK(run_stage(after, PASS_SIMPLIFY, &changes)) &&
-                compare_runs(name, before, after, tolerance) && CHECK_OK(run_stage(after, PASS_SIMPLIFY, &again));
+                test_same_answers(name, before, after, tolerance) && CHECK_OK(run_stage(after, PASS_SIMPLIFY, &again));
     if (same && again != 0) {
         test_fail(__FILE__, __LINE__, "%s: simplifying again makes %lld changes", name, (long long)again);
         same = false;

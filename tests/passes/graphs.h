@@ -56,6 +56,8 @@ typedef struct TextCase {
 } TextCase;
 void test_texts(const TextCase *cases, size_t n);
 
+/* Both models give the same within `tolerance` of the greatest, under the same names of outputs. */
+bool test_same_answers(const char *name, const Model *before, const Model *after, double tolerance);
 /* As the pass leaves it, for checks of other kinds; model_free() it. NULL when the pass fails. */
 Model *test_rewritten(const PassCase *test);
 

@@ -253,7 +253,7 @@ Status read_channel_scales(EvalCtx *ctx, int scale, int zero, DType dtype, int64
                               (long long)zeros->count, (long long)n);
         result.zeros = zeros->count;
     }
-    TRY(eval_scratch(ctx, (size_t)result.zeros * sizeof(int32_t), &data));
+    TRY(eval_scratch(ctx, (size_t)MAX(result.zeros, 1) * sizeof(int32_t), &data)); /* none of a matrix without rows */
     int32_t *values = data;
     values[0] = 0;
     if (zeros != NULL && dtype == DT_UINT8)

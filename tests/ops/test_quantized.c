@@ -6,6 +6,7 @@
 
 #include "src/base/base.h"
 #include "tests/kernels/random.h"
+#include "tests/ops/mini.h"
 #include "tests/ops/one_node.h"
 
 static Tensor number(const float *scale)
@@ -362,4 +363,13 @@ TEST(qlinear_pool_nodes_average)
     CHECK_OK(one_node_run(&pairs, true));
     CHECK(memcmp(pairs.out[0].data, (uint8_t[]){15, 35, 56}, 3) == 0); /* 55.5 rounds to 56 */
     one_node_free(&all), one_node_free(&pairs);
+}
+
+/* A left matrix without rows has a zero point for each of them: none. */
+TEST(products_of_no_rows_have_no_zero_points)
+{
+    static const MiniCase cases[] = {
+        {10, "a = uint8[0,3]; b = uint8[3,2] 1 2 3 4 5 6; z = uint8[0]; w = uint8[1] 7; y = MatMulInteger(a, b, z, w)", "int32[0,2]"},
+    };
+    mini_check_values(__FILE__, cases, COUNT_OF(cases));
 }

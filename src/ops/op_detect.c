@@ -150,56 +150,101 @@ typedef struct RoiAlign {
     double offset, scale;
 } RoiAlign;
 
-/* Two neighbours of a position on an axis of n elements and the weight of the second; false when it lies outside. */
-static bool neighbours(double at, int64_t n, int64_t *low, int64_t *high, double *weight)
+/*
+ * Bilinear samples of a bin along one axis, summed up by the pixels they read. Weights of the two axes multiply, so that the
+ * mean and the greatest corner over all samples of a bin follow from those sums, and the cost is that of samples of y + of x
+ * + pixels, not of their products.
+ */
+typedef struct AxisSamples {
+    int64_t n, first, last; /* pixels on the axis; the range that samples read, empty where first > last */
+    double *sum;            /* [n] of the weights with which samples read each pixel */
+    double *least, *most;   /* [n] of those weights */
+    bool outside;           /* some sample lies outside: it counts, as 0 */
+} AxisSamples;
+
+static void sample_pixel(AxisSamples *axis, int64_t at, double weight)
 {
-    if (!(at >= -1) || at > (double)n)
-        return false;
-    at = MAX(at, 0);
-    *low = (int64_t)at;
-    if (*low >= n - 1) {
-        *low = *high = n - 1;
-        at = (double)*low;
-    } else {
-        *high = *low + 1;
+    if (at < axis->first || at > axis->last) {
+        axis->first = MIN(axis->first, at);
+        axis->last = MAX(axis->last, at);
     }
-    *weight = at - (double)*low;
-    return true;
+    axis->sum[at] += weight;
+    axis->least[at] = MIN(axis->least[at], weight);
+    axis->most[at] = MAX(axis->most[at], weight);
+}
+
+/* The samples (i + 1/2) / grid of a bin from `start` on; only those near the axis are looked at, however wide the bin is. */
+static void sample_axis(AxisSamples *axis, double start, double bin, int64_t grid)
+{
+    double step = grid > 0 ? bin / (double)grid : 0;
+    double low = 0, high = (double)grid - 1;
+    int64_t from, to;
+
+    for (int64_t i = axis->first; i <= axis->last; i++) {
+        axis->sum[i] = axis->most[i] = 0;
+        axis->least[i] = INFINITY;
+    }
+    axis->first = axis->n;
+    axis->last = -1;
+    if (!isfinite(start) || !isfinite(step)) {
+        high = -1;
+    } else if (step > 0) {
+        low = MAX(low, floor((-1 - start) / step - 0.5) - 1);
+        high = MIN(high, ceil(((double)axis->n - start) / step - 0.5) + 1);
+    }
+    axis->outside = low > 0 || high < (double)grid - 1;
+    from = low <= high ? (int64_t)low : 0;
+    to = low <= high ? (int64_t)high : -1;
+    for (int64_t i = from; i <= to; i++) {
+        double at = start + ((double)i + 0.5) * bin / (double)grid, part;
+        int64_t pixel;
+        if (!(at >= -1) || at > (double)axis->n) {
+            axis->outside = true;
+            continue;
+        }
+        at = MAX(at, 0);
+        pixel = MIN((int64_t)at, axis->n - 1);
+        part = pixel < axis->n - 1 ? at - (double)pixel : 0;
+        sample_pixel(axis, pixel, 1 - part);
+        sample_pixel(axis, MIN(pixel + 1, axis->n - 1), part);
+    }
+}
+
+static Status axis_new(EvalCtx *ctx, int64_t n, AxisSamples *ret)
+{
+    void *room;
+
+    TRY(eval_scratch(ctx, (size_t)n * 3 * sizeof(double), &room));
+    *ret = (AxisSamples){.n = n, .last = n - 1, .sum = room};
+    ret->least = ret->sum + n;
+    ret->most = ret->least + n;
+    return NULL;
 }
 
 /* The mean (or the greatest weighted corner, as the specification has it) of a bin's samples, one channel. */
-static double pool_bin(const RoiAlign *roi, const float *plane, double y0, double x0, double bin_h, double bin_w,
-                       int64_t grid_h, int64_t grid_w)
+static double pool_bin(const RoiAlign *roi, const float *plane, const AxisSamples *y, const AxisSamples *x, double n_samples)
 {
-    double sum = 0, best = -INFINITY;
+    double sum = 0, best = y->outside || x->outside ? 0 : -INFINITY;
 
-    for (int64_t iy = 0; iy < grid_h; iy++)
-        for (int64_t ix = 0; ix < grid_w; ix++) {
-            double y = y0 + ((double)iy + 0.5) * bin_h / (double)grid_h,
-                   x = x0 + ((double)ix + 0.5) * bin_w / (double)grid_w;
-            int64_t top = 0, bottom = 0, left = 0, right = 0;
-            double down = 0, across = 0;
-            double corner[4] = {0, 0, 0, 0};
-            if (neighbours(y, roi->height, &top, &bottom, &down) && neighbours(x, roi->width, &left, &right, &across)) {
-                corner[0] = (1 - down) * (1 - across) * (double)plane[top * roi->width + left];
-                corner[1] = (1 - down) * across * (double)plane[top * roi->width + right];
-                corner[2] = down * (1 - across) * (double)plane[bottom * roi->width + left];
-                corner[3] = down * across * (double)plane[bottom * roi->width + right];
-            }
-            sum += corner[0] + corner[1] + corner[2] + corner[3];
-            for (int k = 0; k < 4; k++)
-                best = MAX(best, corner[k]);
+    if (n_samples == 0)
+        return 0;
+    for (int64_t r = y->first; r <= y->last; r++)
+        for (int64_t c = x->first; c <= x->last; c++) {
+            double value = (double)plane[r * roi->width + c];
+            sum += y->sum[r] * x->sum[c] * value;
+            if (y->most[r] >= y->least[r] && x->most[c] >= x->least[c])
+                best = MAX(best, value < 0 ? y->least[r] * x->least[c] * value : y->most[r] * x->most[c] * value);
         }
-    return grid_h * grid_w == 0 ? 0 : roi->max ? best : sum / (double)(grid_h * grid_w);
+    return roi->max ? best : sum / n_samples;
 }
 
-static void align_one(const RoiAlign *roi, const float *image, const float *box, float *out)
+static void align_one(const RoiAlign *roi, const float *image, const float *box, AxisSamples *y, AxisSamples *x, float *out)
 {
     double x0 = (double)box[0] * roi->scale - roi->offset, y0 = (double)box[1] * roi->scale - roi->offset;
     double width = (double)box[2] * roi->scale - roi->offset - x0,
            height = (double)box[3] * roi->scale - roi->offset - y0;
     double bin_w, bin_h;
-    int64_t grid_w, grid_h;
+    int64_t grid_w, grid_h, area = roi->out_height * roi->out_width;
 
     if (roi->offset == 0) { /* malformed boxes are made 1x1 */
         width = MAX(width, 1);
@@ -207,13 +252,17 @@ static void align_one(const RoiAlign *roi, const float *image, const float *box,
     }
     bin_w = width / (double)roi->out_width;
     bin_h = height / (double)roi->out_height;
-    grid_w = roi->sampling > 0 ? roi->sampling : (int64_t)MIN(MAX(ceil(bin_w), 0), 1e6);
-    grid_h = roi->sampling > 0 ? roi->sampling : (int64_t)MIN(MAX(ceil(bin_h), 0), 1e6);
-    for (int64_t c = 0; c < roi->channels; c++)
-        for (int64_t py = 0; py < roi->out_height; py++)
-            for (int64_t px = 0; px < roi->out_width; px++)
-                *out++ = (float)pool_bin(roi, image + c * roi->height * roi->width, y0 + (double)py * bin_h,
-                                         x0 + (double)px * bin_w, bin_h, bin_w, grid_h, grid_w);
+    grid_w = roi->sampling > 0 ? roi->sampling : (int64_t)MIN(MAX(ceil(bin_w), 0), 1e9);
+    grid_h = roi->sampling > 0 ? roi->sampling : (int64_t)MIN(MAX(ceil(bin_h), 0), 1e9);
+    for (int64_t py = 0; py < roi->out_height; py++) {
+        sample_axis(y, y0 + (double)py * bin_h, bin_h, grid_h);
+        for (int64_t px = 0; px < roi->out_width; px++) {
+            sample_axis(x, x0 + (double)px * bin_w, bin_w, grid_w);
+            for (int64_t c = 0; c < roi->channels; c++)
+                out[c * area + py * roi->out_width + px] = (float)pool_bin(
+                    roi, image + c * roi->height * roi->width, y, x, (double)grid_h * (double)grid_w);
+        }
+    }
 }
 
 static Status read_roi_align(const Node *node, RoiAlign *ret)
@@ -232,7 +281,7 @@ static Status read_roi_align(const Node *node, RoiAlign *ret)
         return node_error(node, CODE_MODEL, "mode '%s' is neither avg nor max", mode);
     if (ret->offset == 0 && strcmp(coords, "output_half_pixel") != 0)
         return node_error(node, CODE_MODEL, "coordinate_transformation_mode '%s' is not known", coords);
-    if (ret->out_height < 1 || ret->out_width < 1 || ret->sampling < 0 || ret->sampling > 1000000)
+    if (ret->out_height < 1 || ret->out_width < 1 || ret->sampling < 0 || ret->sampling > 4096)
         return node_error(node, CODE_MODEL, "output size %lldx%lld with sampling_ratio %lld is not possible",
                           (long long)ret->out_height, (long long)ret->out_width, (long long)ret->sampling);
     return NULL;
@@ -241,6 +290,7 @@ static Status read_roi_align(const Node *node, RoiAlign *ret)
 static Status eval_roi_align(EvalCtx *ctx)
 {
     const Tensor *x = ctx->in[0], *boxes = ctx->in[1], *batch = ctx->in[2];
+    AxisSamples x_axis, y_axis;
     RoiAlign roi;
     int64_t dims[4], image;
 
@@ -264,11 +314,13 @@ static Status eval_roi_align(EvalCtx *ctx)
     if (roi.height == 0 || roi.width == 0)
         return eval_error(ctx, CODE_MODEL, "input %s is empty", tensor_shape_text(ctx->scratch, x));
     image = roi.channels * roi.height * roi.width;
+    TRY(axis_new(ctx, roi.height, &y_axis));
+    TRY(axis_new(ctx, roi.width, &x_axis));
     for (int64_t i = 0; i < dims[0]; i++) {
         int64_t b;
         TRY(eval_index(ctx, tensor_get_int(batch, i), x->dims[0], 0, &b));
         align_one(&roi, (const float *)x->data + b * image, (const float *)boxes->data + i * 4,
-                  (float *)ctx->out[0].data + i * dims[1] * dims[2] * dims[3]);
+                  &y_axis, &x_axis, (float *)ctx->out[0].data + i * dims[1] * dims[2] * dims[3]);
     }
     return NULL;
 }

@@ -46,6 +46,13 @@ static const MiniCase detection[] = {
          "y = RoiAlign<output_height=1 output_width=1 sampling_ratio=1>(x, r, i)", "float[1,1,1,1] 2.5"},
     {10, "x = float[1,1,3,3] 1 2 3 4 5 6 7 8 9; r = float[1,4] 0 0 2 2; i = int64[1] 0;"
          "y = RoiAlign<output_height=2 output_width=2 sampling_ratio=1>(x, r, i)", "float[1,1,2,2] 3 4 6 7"},
+    {10, "x = float[1,1,2,2] 1 2 3 -4; r = float[1,4] 0 0 2 2; i = int64[1] 0; "
+         "y = RoiAlign<sampling_ratio=2 mode='max'>(x, r, i)", "float[1,1,1,1] 1.5"},
+    /* a million samples on each axis, two of which lie in the image */
+    {10, "x = float[1,1,2,2] 1e12 1e12 1e12 1e12; r = float[1,4] 0 0 1 1; i = int64[1] 0; "
+         "y = RoiAlign<spatial_scale=1000000.0>(x, r, i)", "float[1,1,1,1] 4"},
+    {16, "x = float[1,1,2,2] 1 2 3 4; r = float[1,4] 0 0 1 1; i = int64[1] 0; y = RoiAlign<sampling_ratio=5000>(x, r, i)",
+     "! not possible"},
     {16, "x = float[1,1,2,2] 1 2 3 4; r = float[1,4] 0 0 1 1; i = int64[1] 1; y = RoiAlign(x, r, i)", "! out of bounds"},
 };
 

@@ -165,7 +165,7 @@ static Status read_pair(EvalCtx *ctx, const Tensor *in[2], Tensor *view)
         return NULL;
     int64_t axis = node_is(ctx->node, "PRelu") ? b->count > 1 : node_int(ctx->node, "axis", a->rank - b->rank);
     axis += axis < 0 ? a->rank : 0;
-    if (axis < 0 || axis + b->rank > a->rank)
+    if (axis < 0 || axis > a->rank - b->rank)
         return eval_error(ctx, CODE_MODEL, "axis %lld leaves no room for %s in %s", (long long)axis,
                           tensor_shape_text(ctx->scratch, b), tensor_shape_text(ctx->scratch, a));
     for (int i = 0; i < a->rank - (int)axis; i++)

@@ -147,11 +147,12 @@ static Status unpooled_size(const Node *node, int axis, int space, int64_t size,
 
     if (n_kernel != space || (strides != NULL && n_strides != space) || (pads != NULL && n_pads != 2 * space))
         return node_error(node, CODE_MODEL, "kernel_shape, strides or pads do not fit %d spatial axes", space);
-    int64_t pad = pads != NULL ? pads[axis] + pads[axis + space] : 0, stride = strides != NULL ? strides[axis] : 1;
-    if (kernel[axis] < 1 || stride < 1 || kernel[axis] > INT32_MAX || stride > INT32_MAX || pad < 0 ||
-        pad > INT32_MAX || size > INT32_MAX)
+    int64_t before = pads != NULL ? pads[axis] : 0, after = pads != NULL ? pads[axis + space] : 0;
+    int64_t stride = strides != NULL ? strides[axis] : 1;
+    if (kernel[axis] < 1 || stride < 1 || kernel[axis] > INT32_MAX || stride > INT32_MAX || before < 0 || after < 0 ||
+        before > INT32_MAX || after > INT32_MAX || size > INT32_MAX)
         return node_error(node, CODE_MODEL, "kernel_shape, strides or pads are out of range");
-    *ret = MAX((size - 1) * stride - pad + kernel[axis], 0);
+    *ret = MAX((size - 1) * stride - before - after + kernel[axis], 0);
     return NULL;
 }
 

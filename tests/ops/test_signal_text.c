@@ -29,6 +29,8 @@ static const MiniCase values[] = {
     {20, "x = float[1,1,1,2] 1 3; g = float[1,1,1,2] 0 0; y = GridSample<mode='spline'>(x, g)", "! 'spline'"},
     {11, "x = float[1,2,2] 1 2 3 4; y = Det(x)", "float[1] -2"},
     {11, "x = float[2,3] 1 2 3 4 5 6; y = Det(x)", "! no square matrix"},
+    {11, "x = float[1,1,2] 5 6; i = int64[1,1,2] 1 2; y = MaxUnpool<kernel_shape=[2] strides=[2] "
+         "pads=[9223372036854775807, 2]>(x, i)", "! out of range"},
     {11, "x = float[1,1,2] 5 6; i = int64[1,1,2] 1 2; y = MaxUnpool<kernel_shape=[2] strides=[2]>(x, i)",
      "float[1,1,4] 0 5 6 0"},
     {11, "x = float[1,1,2] 5 6; i = int64[1,1,2] 1 4; y = MaxUnpool<kernel_shape=[2] strides=[2]>(x, i)",
@@ -77,6 +79,7 @@ static const MiniCase values[] = {
     {7, "x = float[1,3] -100 50 -100; y = Multinomial<sample_size=2>(x)", "int32[1,2] 1 1"},
     {6, "x = float[2,2] 1 2 3 4; b = float[2] 10 20; y = Add<broadcast=1 axis=0>(x, b)", "float[2,2] 11 12 23 24"},
     {6, "x = float[2,2] 1 2 3 4; b = float[2] 10 20; y = Add<broadcast=1 axis=2>(x, b)", "! leaves no room"},
+    {6, "x = float[2,2] 1 2 3 4; b = float[2] 10 20; y = Add<broadcast=1 axis=9223372036854775807>(x, b)", "! leaves no room"},
     {7, "x = float[2,2] 1 2 3 4; b = float[2] 10 20; y = Add<broadcast=1 axis=0>(x, b)", "! since opset 7"},
 };
 

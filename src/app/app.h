@@ -189,10 +189,13 @@ char *calibration_not_finite(const Sights *sights, Arena *arena); /* the same fo
 
 typedef struct OutputScore {
     const char *name;
-    double sqnr_db;   /* of b against a; 999 when equal */
+    double sqnr_db;   /* of b against a; 999 when equal, -999 when only one is finite, or only b is anything but 0 */
     double cosine;
     double max_abs_diff;
 } OutputScore;
+
+/* "31.2 dB", "equal" or "nothing alike", in `room`, which it returns. */
+const char *sqnr_text(double sqnr_db, char room[32]);
 
 typedef struct Evaluation {
     int64_t samples, labelled, skipped;

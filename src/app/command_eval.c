@@ -20,6 +20,7 @@ static Status open_side(const Options *options, const char *path, Side *side)
 
 static void print_evaluation(const Options *options, const Evaluation *e, bool two)
 {
+    char room[32];
     if (e->skipped > 0)
         console_warn("%lld files could not be read", (long long)e->skipped);
     if (e->labelled > 0) {
@@ -34,7 +35,7 @@ static void print_evaluation(const Options *options, const Evaluation *e, bool t
     if (two && e->classes)
         printf("agreement  %8.2f %%   same best class, %lld samples\n", e->agreement, (long long)e->samples);
     for (int i = 0; i < e->n_outputs; i++)
-        printf("SQNR       %8.1f dB  cosine %.6f, max difference %.4g, output '%s'\n", e->outputs[i].sqnr_db,
+        printf("SQNR       %11s  cosine %.6f, max difference %.4g, output '%s'\n", sqnr_text(e->outputs[i].sqnr_db, room),
                e->outputs[i].cosine, e->outputs[i].max_abs_diff, e->outputs[i].name);
     (void)options;
 }

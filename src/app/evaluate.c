@@ -12,6 +12,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,6 +187,16 @@ static void work_on(void *context, int64_t sample, int worker)
 }
 
 /* ---- sums, in the order of the samples --------------------------------------------------------------------------- */
+
+const char *sqnr_text(double sqnr_db, char room[32])
+{
+    if (sqnr_db <= -999.0)
+        return "nothing alike";
+    if (sqnr_db >= 999.0)
+        return "equal";
+    snprintf(room, 32, "%.1f dB", sqnr_db);
+    return room;
+}
 
 static OutputScore output_score(const Work *work, int output, int64_t samples)
 {

@@ -355,6 +355,7 @@ static void print_size(uint64_t bytes, char *ret, size_t size)
 
 static void print_accuracy(const Job *job)
 {
+    char room[32];
     const Evaluation *e = &job->product.evaluation;
     if (e->labelled > 0) {
         printf("%-12s %11.2f %% %11.2f %%   drop %+.2f points, %lld labelled samples\n", "top-1", e->top1[0],
@@ -364,8 +365,8 @@ static void print_accuracy(const Job *job)
     if (e->classes)
         printf("%-12s %27.2f %%   same best class, %lld samples\n", "agreement", e->agreement, (long long)e->samples);
     for (int i = 0; i < e->n_outputs && i < 8; i++)
-        printf("%-12s %26.1f dB   cosine %.6f, output '%s'\n", "SQNR", e->outputs[i].sqnr_db, e->outputs[i].cosine,
-               e->outputs[i].name);
+        printf("%-12s %29s   cosine %.6f, output '%s'\n", "SQNR", sqnr_text(e->outputs[i].sqnr_db, room),
+               e->outputs[i].cosine, e->outputs[i].name);
     if (e->n_outputs > 8)
         printf("%-12s and %d more outputs in the report\n", "", e->n_outputs - 8);
 }

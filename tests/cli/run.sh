@@ -79,6 +79,7 @@ holds "int8 top-1 within 1.5 points on the demo" awk '/top-1/ { good = $7 <= 1.5
 holds "run prints a line a sample" sh -c "'$quantize' run a.onnx --input '$demo/eval' --samples 3 -q | grep -c : | grep -qx 3"
 holds "eval" "$quantize" eval a.onnx --data "$demo/eval" --labels "$labels"
 holds "compare" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval"
+holds "a model is equal to itself" sh -c "'$quantize' compare '$glyphs' '$glyphs' --data '$demo/eval' --samples 4 | grep -q '^SQNR  *equal '"
 holds "reference executor" "$quantize" compare "$glyphs" a.onnx --data "$demo/eval" --samples 8 --executor reference
 holds "inspect" "$quantize" inspect "$glyphs"
 holds "explain" sh -c "'$quantize' explain a.onnx | grep -q '^in integers: .* 100.0 %'"

@@ -410,18 +410,45 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8, 
     return status;
 }
 
+/* The model given, or what it was turned back into, once more. */
+static Status open_again(const Pipeline *p, Model **ret)
+{
+    const char *said_before = NULL;
+    PassRecord *unused = arena_array(p->arena, pass_count(), sizeof unused[0]);
+    TRY(model_open(p->job.options->model, ret, &said_before));
+    return intake_restore(p->job.options, *ret, unused, &said_before);
+}
+
 /* The float side of the measurement: the user's file as it is, or what it was turned back into, not our simplified form of it,
  * unless the outputs of that were kept. ret_original: what the caller frees, NULL when it is not needed. */
 static Status load_original(Pipeline *p, Model **ret_original)
 {
     *ret_original = NULL;
     p->job.fp32_kept = kept_outputs_whole(p->kept);
-    if (p->job.fp32_kept)
-        return NULL;
-    const char *said_before = NULL;
+    return p->job.fp32_kept ? NULL : open_again(p, ret_original);
+}
+
+static bool has_target_forms(const Pipeline *p)
+{
+    for (size_t i = 0; i < pass_count(); i++)
+        if (pass_at(i)->stage == PASS_TARGET && p->job.records[i].changes > 0)
+            return true;
+    return false;
+}
+
+/* Forms that the target is quick with in integers are of no use to a model that stays float: it is simplified alone. */
+static Status leave_target_forms(Pipeline *p, Product *product)
+{
+    Model *simple = NULL;
     PassRecord *unused = arena_array(p->arena, pass_count(), sizeof unused[0]);
-    TRY(model_open(p->job.options->model, ret_original, &said_before));
-    return intake_restore(p->job.options, *ret_original, unused, &said_before);
+    Status status = open_again(p, &simple);
+    if (status == NULL)
+        status = setup_simplify(p->job.options, simple, NULL, unused);
+    if (status != NULL) {
+        model_free(simple);
+        return status;
+    }
+    return product_replace(product, simple, p->job.output_path, needs_external_data(p));
 }
 
 /* One quantized model, measured. */
@@ -431,7 +458,9 @@ static Status make_product(void *context, const char *const *kept_float, Product
     Product product;
     TRY(product_build(&p->search, p->job.calibration.ranges, kept_float, p->job.output_path, needs_external_data(p), &product));
     Model *original = NULL;
-    Status status = load_original(p, &original);
+    Status status = product_has_integers(&product) || !has_target_forms(p) ? NULL : leave_target_forms(p, &product);
+    if (status == NULL)
+        status = load_original(p, &original);
     if (status == NULL)
         status = measure_models(p, original == NULL ? p->model : original, product_model(&product), &product.evaluation);
     model_free(original);

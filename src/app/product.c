@@ -44,6 +44,25 @@ Status product_build(Search *search, const RangeTable *ranges, const char *const
     return NULL;
 }
 
+Status product_replace(Product *product, Model *model, const char *output_path, bool external)
+{
+    model_free(product->loaded);
+    model_free(product->quantized);
+    free(product->bytes);
+    int64_t macs = product->facts.macs;
+    facts_release(&product->facts);
+    product->quantized = model;
+    product->loaded = NULL;
+    product->bytes = NULL;
+    Status status = NULL;
+    if (external)
+        facts_count(model, &product->facts);
+    else
+        status = serialize(output_path, product);
+    product->facts.macs = macs;
+    return status;
+}
+
 const Model *product_model(const Product *product)
 {
     return product->loaded != NULL ? product->loaded : product->quantized;

@@ -22,6 +22,8 @@ typedef struct Product {
 /* external: weights will go to a file of their own. The float model of the search and `ranges` must outlive the product. */
 MUST_USE Status product_build(Search *search, const RangeTable *ranges, const char *const *kept_float, const char *output_path,
                               bool external, Product *ret);
+/* Another model in the place of the quantized one, which the product owns from then on, also when this fails. */
+MUST_USE Status product_replace(Product *product, Model *model, const char *output_path, bool external);
 /* The model that is to be run: from its bytes where there are any. */
 const Model *product_model(const Product *product);
 bool product_has_integers(const Product *product);

@@ -17,6 +17,14 @@ static void tiny(Model *m)
     test_output(TEST_NODE(m, "Exp", "y", x));
 }
 
+/* One of enough channels. */
+static void little(Model *m)
+{
+    Value *x = TEST_NODE(m, "Exp", "e", test_input(m, "x", "1,16,16,16"));
+    x = TEST_NODE(m, "Conv", "c", x, test_floats(m, "w", "16,16,3,3"));
+    test_output(TEST_NODE(m, "Exp", "y", x));
+}
+
 /* Two of 64 channels over 1024 pixels, an activation between them. */
 static void large(Model *m)
 {
@@ -36,6 +44,14 @@ static void both(Model *m)
     x = TEST_NODE(m, "Exp", "h", x);
     x = TEST_NODE(m, "Conv", "d", x, test_floats(m, "v", "16,64,1,1"));
     test_output(TEST_NODE(m, "Exp", "y", x));
+}
+
+/* A picture of one channel, few filters of many positions: all there is to this model. */
+static void one_channel(Model *m)
+{
+    Value *x = TEST_NODE(m, "Conv", "c", test_input(m, "x", "1,1,64,64"), test_floats(m, "w", "8,1,5,5"));
+    node_set_ints(x->producer, "pads", (int64_t[]){2, 2, 2, 2}, 4);
+    test_output(TEST_NODE(m, "Relu", "y", x));
 }
 
 static int count_integers(void (*build)(Model *m), bool ignore_costs)
@@ -80,12 +96,15 @@ TEST(islands_that_cost_more_than_they_save_stay_float)
     CHECK_INT(count_integers(both, false), 1);
 }
 
-TEST(models_that_run_in_no_time_are_quantized_for_their_size)
+TEST(models_that_run_in_no_time_are_judged_as_a_whole)
 {
-    CHECK_INT(count_integers(tiny, false), 1);
+    CHECK_INT(count_integers(tiny, false), 0);
+    CHECK_INT(count_integers(little, false), 1);
+    CHECK_INT(count_integers(one_channel, false), 0);
 }
 
 TEST(costs_can_be_ignored)
 {
     CHECK_INT(count_integers(both, true), 2);
+    CHECK_INT(count_integers(one_channel, true), 1);
 }

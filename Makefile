@@ -14,7 +14,7 @@ WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissin
 # No contraction of a * b + c into one rounding: the same numbers on every CPU. -O3: loops of unknown length are vectorized.
 OPTIMIZE  = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 CFLAGS   ?= -g
-LIBRARIES = libprotobuf-c libcjson libpng libjpeg libwebp zlib sndfile samplerate kissfft-float
+LIBRARIES = libprotobuf-c libcjson libpng libjpeg libwebp zlib sndfile soxr kissfft-float
 LDLIBS    = $(shell pkg-config --libs $(LIBRARIES)) -ldnnl -lgomp -lm -lpthread
 INCLUDES  = -I. -I$(BUILD) $(shell pkg-config --cflags $(LIBRARIES))
 
@@ -105,7 +105,7 @@ $(BUILD)/schema/onnx.pb-c.o: $(BUILD)/schema/onnx.pb-c.c
 # ---- set-up: Debian packages, installed only where missing ----------------------------------------------------------
 
 PACKAGES       = gcc libc6-dev pkg-config protobuf-c-compiler libprotobuf-c-dev libcjson-dev libjpeg62-turbo-dev \
-                 libpng-dev libwebp-dev zlib1g-dev libsndfile1-dev libsamplerate0-dev libkissfft-dev libdnnl-dev
+                 libpng-dev libwebp-dev zlib1g-dev libsndfile1-dev libsoxr-dev libkissfft-dev libdnnl-dev
 PACKAGES_CHECK = nodejs npm
 PACKAGES_LINT  = cppcheck clang
 PACKAGES_FUZZ  = clang libclang-rt-dev llvm # the sanitizers' run time and libFuzzer; llvm-symbolizer

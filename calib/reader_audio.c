@@ -1,4 +1,4 @@
-/* reader_audio.c - samples that are recordings, or windows of them: libsndfile decodes, libsamplerate changes the rate.
+/* reader_audio.c - samples that are recordings, or windows of them: libsndfile decodes, libsoxr changes the rate.
  *
  *     file ─ frames [from - margin, to + margin) ─ one channel or their mean ─ resampled ─ margin cut off ─ features
  *
@@ -9,12 +9,13 @@
 #include "calib/tape.h"
 
 #include <math.h>
-#include <samplerate.h>
+#include <soxr.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FRAMES_MAX ((int64_t)1 << 28) /* of one sample */
 #define MARGIN_SECONDS 0.05
+#define RATIO_MAX 256.0
 
 /* Those that libsndfile does not read too: such a file is a sample that is skipped with the reason. */
 static const char *const extensions[] = {"wav", "flac", "ogg", "oga", "opus", "mp3", "aif", "aiff", "aifc", "au", "snd",
@@ -78,22 +79,25 @@ static Status trim(int64_t skip, int64_t n, Sound *sound)
     return NULL;
 }
 
-/* With `silence` zeros behind it, where it ends: the filter gives nothing for its own length. */
-static Status resample(double ratio, int64_t silence, Sound *sound)
+/* As librosa does by default: libsoxr's HQ, 20 bits. `silence` zeros behind it, where it ends. */
+static Status resample(double from, double to, int64_t silence, Sound *sound)
 {
+    const soxr_io_spec_t floats = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I);
+    const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
+    const soxr_runtime_spec_t one_thread = soxr_runtime_spec(1);
+    double ratio = to / from;
     void *memory;
-    if (!src_is_valid_ratio(ratio))
+    size_t done = 0;
+    if (!(ratio >= 1 / RATIO_MAX && ratio <= RATIO_MAX))
         return status_new(CODE_DATA, "its sample rate is too far from what the model takes (factor %g)", ratio);
     if (silence > 0)
         TRY(trim(0, sound->n + silence, sound));
-    int64_t n = (int64_t)ceil((double)sound->n * ratio) + 1;
-    TRY(memory_alloc((size_t)n * sizeof(float), &memory));
-    SRC_DATA data = {.data_in = sound->x, .data_out = memory, .input_frames = (long)sound->n,
-                     .output_frames = (long)n, .src_ratio = ratio};
-    int error = src_simple(&data, SRC_SINC_MEDIUM_QUALITY, 1);
+    size_t n = (size_t)ceil((double)sound->n * ratio) + 1;
+    TRY(memory_alloc(n * sizeof(float), &memory));
+    soxr_error_t error = soxr_oneshot(from, to, 1, sound->x, (size_t)sound->n, NULL, memory, n, &done, &floats, &quality, &one_thread);
     memory_free(sound->x);
-    *sound = (Sound){memory, data.output_frames_gen};
-    return error == 0 ? NULL : status_new(CODE_DATA, "resampling: %s", src_strerror(error));
+    *sound = (Sound){memory, (int64_t)done};
+    return error == NULL ? NULL : status_new(CODE_DATA, "resampling: %s", soxr_strerror(error));
 }
 
 static int64_t greatest_divisor(int64_t a, int64_t b)
@@ -131,7 +135,7 @@ static Status read_sound(const AudioPlan *plan, Tapes *tapes, const char *path, 
     if (plan->window == 0 && sound->n < to - from) /* the head has promised more than there is */
         wanted = MAX((int64_t)ceil((double)sound->n * ratio - 1e-6), (int64_t)1);
     if (ratio != 1)
-        TRY(resample(ratio, to == facts.frames ? margin : 0, sound));
+        TRY(resample(facts.rate, o->sample_rate, to == facts.frames ? margin : 0, sound));
     int64_t skip = start - (int64_t)llround((double)from * ratio);
     TRY(trim(MAX(skip, (int64_t)0), wanted, sound));
     for (int64_t i = 0; o->scale != 1 && i < sound->n; i++)

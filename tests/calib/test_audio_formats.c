@@ -210,7 +210,7 @@ TEST(recordings_and_options_that_make_no_sense)
     CHECK_FAILS(open(in(folder, "good.wav"), &audio, &dataset), CODE_USAGE, "too long");
     audio.window = 1e-9;
     CHECK_FAILS(open(in(folder, "good.wav"), &audio, &dataset), CODE_USAGE, "shorter than one sample");
-    /* The model's rate far from the file's: libsamplerate goes to a factor of 256. */
+    /* The model's rate far from the file's: we go to a factor of 256. */
     audio = audio_default();
     audio.given = true;
     audio.sample_rate = 10;

@@ -94,7 +94,8 @@ static Status resample(double from, double to, int64_t silence, Sound *sound)
         TRY(trim(0, sound->n + silence, sound));
     size_t n = (size_t)ceil((double)sound->n * ratio) + 1;
     TRY(memory_alloc(n * sizeof(float), &memory));
-    soxr_error_t error = soxr_oneshot(from, to, 1, sound->x, (size_t)sound->n, NULL, memory, n, &done, &floats, &quality, &one_thread);
+    soxr_error_t error = soxr_oneshot(from, to, 1, sound->x, (size_t)sound->n, NULL, memory, n, &done, &floats, &quality,
+                                      &one_thread);
     memory_free(sound->x);
     *sound = (Sound){memory, (int64_t)done};
     return error == NULL ? NULL : status_new(CODE_DATA, "resampling: %s", soxr_strerror(error));

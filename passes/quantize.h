@@ -97,6 +97,7 @@ bool scale_group_range(const ScaleGroups *groups, const Value *value, uint32_t *
 /* ---- quantize_plan.c ------------------------------------------------------------------------------------------------- */
 
 QuantPlan *quant_plan_new(const Model *model);
+void quant_plan_grow(QuantPlan *plan, const Model *model); /* rows for nodes and values made since; those there may move */
 void quant_plan_free(QuantPlan *plan); /* NULL is fine */
 /* quantize_spectra.c: by node id, the weighted nodes that make a spectrogram in front of a Log; lives in scratch. */
 bool *quantize_find_spectra(const Model *model, Arena *scratch);

@@ -201,8 +201,8 @@ static bool leave_all(const Graph *graph, const Islands *islands, bool *marks)
     }
     if (integers <= as_a_whole * floats)
         return false;
-    const char *reason = arena_printf(islands->plan->arena,
-                                      "the whole model would be slower in integers: about %.0f us instead of %.0f", integers, floats);
+    const char *reason = arena_printf(islands->plan->arena, "the whole model would be slower in integers: about %.0f us instead "
+                                      "of %.0f", integers, floats);
     for (const Node *node = graph->first; node != NULL; node = node->next)
         if (is_inside(islands->plan, node)) {
             islands->plan->nodes[node->id].reason = reason;

@@ -126,7 +126,7 @@ static void check_weighted(Check *check, const Node *node)
     if (!node_is(node, "MatMul"))
         check_bias(check, node, 2);
     const Node *behind = value_only_user(node->out[0]);
-    bool open = check->target->open_products && node_is(node, "MatMul"); /* gives floats at once */
+    bool open = check->target->open_products && (node_is(node, "MatMul") || node_is(node, "Gemm")); /* gives floats at once */
     for (size_t i = 0; open && i < node->out[0]->n_uses; i++)
         open = !node_is(node->out[0]->uses[i].node, "QuantizeLinear");
     if (check->target->requantizes && !open)

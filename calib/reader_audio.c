@@ -79,7 +79,8 @@ static Status trim(int64_t skip, int64_t n, Sound *sound)
     return NULL;
 }
 
-/* As librosa does by default: libsoxr's HQ, 20 bits. `silence` zeros behind it, where it ends. */
+/* As librosa does by default: libsoxr's HQ, 20 bits. Where the recording ends, `silence` zeros are put behind it: the part of a
+ * sample that may be left at the new rate is a whole one then. */
 static Status resample(double from, double to, int64_t silence, Sound *sound)
 {
     const soxr_io_spec_t floats = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I);

@@ -166,17 +166,10 @@ static Status emit(Node *sum, const char *op_type, int n_in, Value *const *in, c
     return NULL;
 }
 
-static Value *add_list(Node *sum, const int64_t *values, int n)
-{
-    Model *model = sum->graph->model;
-    int64_t count = n;
-    return graph_add_constant(sum->graph, model_fresh_name(model, "list"), tensor_new_ints(model->arena, 1, &count, values));
-}
-
 /* As emit, for ops that take their list as input 1: Reshape, Unsqueeze, Squeeze. */
 static Status emit_with(Node *sum, const char *op_type, Value *x, const int64_t *values, int n, Value **ret)
 {
-    return emit(sum, op_type, 2, (Value *[]){x, add_list(sum, values, n)}, NULL, NULL, 0, ret);
+    return emit(sum, op_type, 2, (Value *[]){x, graph_add_ints(sum->graph, "list", n, values)}, NULL, NULL, 0, ret);
 }
 
 static bool same_term(const Term *a, const Term *b)
@@ -210,7 +203,8 @@ static Status reduce(Node *sum, Value *x, Term *all, const Term *kept, Value **r
     *ret = x;
     if (n == 0)
         return NULL;
-    Node *made = pass_add_node(sum->graph, sum, "ReduceSum", sum->name, 2, (Value *[]){x, add_list(sum, axes, n)});
+    Value *in[2] = {x, graph_add_ints(sum->graph, "list", n, axes)};
+    Node *made = pass_add_node(sum->graph, sum, "ReduceSum", sum->name, 2, in);
     node_set_int(made, "keepdims", 0);
     *ret = made->out[0];
     return ops_infer_node(made);

@@ -90,9 +90,7 @@ static Status stack(const Unroll *unroll, Value **items, Value **ret)
 {
     Node *loop = unroll->loop;
     Graph *graph = loop->graph;
-    int64_t one = 1, zero = 0;
-    Value *axes = graph_add_constant(graph, model_fresh_name(graph->model, "axes"),
-                                     tensor_new_ints(graph->model->arena, 1, &one, &zero));
+    Value *axes = graph_add_ints(graph, "axes", 1, (int64_t[]){0});
     for (int64_t k = 0; k < unroll->trips; k++) {
         Node *unsqueeze = pass_add_node(graph, loop, "Unsqueeze", loop->name, 2, (Value *[]){items[k], axes});
         TRY(ops_infer_node(unsqueeze));

@@ -24,22 +24,6 @@ static bool is_bias(const Tensor *constant, const Tensor *b)
            (constant->count == b->dims[1] && constant->dims[constant->rank - 1] == b->dims[1]);
 }
 
-static Status make_bias(Model *model, const Node *add, int i, int64_t columns, Value **ret)
-{
-    Value *value = add->in[i];
-    const Tensor *from = value->constant;
-    Tensor *to;
-    if (from->rank == 1 && from->count == columns) {
-        *ret = value;
-        return NULL;
-    }
-    TRY(tensor_new(model->arena, from->dtype, 1, &columns, &to));
-    for (int64_t c = 0; c < columns; c++)
-        tensor_set(to, c, tensor_get(from, from->count == 1 ? 0 : c));
-    *ret = graph_add_constant(add->graph, model_fresh_name(model, value->name), to);
-    return NULL;
-}
-
 static Status visit(PassContext *context, Node *node)
 {
     if (!node_is(node, "Add") || node->n_in != 2 || node->out[0] == NULL)
@@ -51,7 +35,7 @@ static Status visit(PassContext *context, Node *node)
             value_only_user(product) != node || !is_bias(pass_constant(node, 1 - data), matmul->in[1]->constant))
             continue;
         Value *in[3] = {matmul->in[0], matmul->in[1], NULL};
-        TRY(make_bias(context->model, node, 1 - data, matmul->in[1]->constant->dims[1], &in[2]));
+        TRY(pass_column_bias(node, 1 - data, matmul->in[1]->constant->dims[1], &in[2]));
         Node *gemm = pass_add_node(node->graph, node, "Gemm", matmul->name, 3, in);
         TRY(ops_infer_node(gemm));
         TRY(pass_replace_node(node, gemm->out[0]));

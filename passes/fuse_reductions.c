@@ -30,15 +30,14 @@ static int compare_axis(const void *a, const void *b)
 
 static Status make(PassContext *context, Node *node, const char *op_type, Value *x, int n, int *axes, bool keep)
 {
-    int64_t list[TENSOR_MAX_RANK], count = n;
-    Model *model = context->model;
+    int64_t list[TENSOR_MAX_RANK];
     bool as_input = strcmp(op_type, "ReduceSum") == 0 || node->opset >= AXES_AS_INPUT;
     qsort(axes, (size_t)n, sizeof(axes[0]), compare_axis);
     for (int i = 0; i < n; i++)
         list[i] = axes[i];
     Value *in[2] = {x, NULL};
     if (as_input)
-        in[1] = graph_add_constant(node->graph, model_fresh_name(model, "axes"), tensor_new_ints(model->arena, 1, &count, list));
+        in[1] = graph_add_ints(node->graph, "axes", n, list);
     Node *made = pass_add_node(node->graph, node, op_type, node->name, as_input ? 2 : 1, in);
     if (!as_input)
         node_set_ints(made, "axes", list, n);

@@ -279,3 +279,20 @@ Status pass_widen_constant(Node *node, int i, int axis, int64_t size)
     pass_replace_constant(node, i, to);
     return NULL;
 }
+
+Status pass_column_bias(const Node *add, int i, int64_t columns, Value **ret)
+{
+    Model *model = add->graph->model;
+    Value *value = add->in[i];
+    const Tensor *from = value->constant;
+    Tensor *to;
+    if (from->rank == 1 && from->count == columns) {
+        *ret = value;
+        return NULL;
+    }
+    TRY(tensor_new(model->arena, from->dtype, 1, &columns, &to));
+    for (int64_t c = 0; c < columns; c++)
+        tensor_set(to, c, tensor_get(from, from->count == 1 ? 0 : c));
+    *ret = graph_add_constant(add->graph, model_fresh_name(model, value->name), to);
+    return NULL;
+}

@@ -121,6 +121,8 @@ MUST_USE Status pass_each_node(PassContext *context, PassVisit visit);
 bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK]);
 /* fuse_transposes.c: a Transpose behind a Transpose takes over its permutation and reads past it. */
 bool pass_join_transposes(Node *node);
+/* Constant i of an addition, one element or one for each of `columns`, as an initializer of rank 1 with one for each. */
+MUST_USE Status pass_column_bias(const Node *add, int i, int64_t columns, Value **ret);
 bool node_has_graph(const Node *node); /* If, Loop, Scan and their kin */
 
 /* Input i becomes the initializer `tensor` (in the model's arena): in place when nobody else reads the one that stands there,

@@ -110,8 +110,8 @@ const char *quant_average_problem(const Node *node);
 /* quantize_merge_groups.c: how many groups of a convolution become one; 1: none do. */
 int64_t quant_groups_merged(const Target *target, const Node *node);
 
-/* quantize_cost.c: marks (by node id) the nodes of islands that would be slower in integers than in float, with a reason in the
- * plan; false when there are none, or no sizes to tell by. */
+/* quantize_cost.c: marks (by node id) the nodes of islands that would be slower in integers than in float, or all of a very quick
+ * model that would, with a reason in the plan; false when there are none, or no sizes to tell by. */
 bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, bool *marks);
 
 #endif

@@ -8,10 +8,12 @@
  * more. The costs are too coarse to judge an island that holds much of the work. A model that runs in next to no time is judged
  * as a whole: where integers would clearly slow it down (a picture of one channel, a handful of filters), it stays float.
  *
- * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI (EPYC), one thread, measured op by op in its profile; ns per
- * element, MACs per us. Their ratios, not their size, decide. Predicted and measured ratio of int8 to fp32 of whole models:
- * MNIST of CNTK 1.36 and 1.46, kws_cnn_bn 0.87 and 0.90, mbv2_cifar 0.66 and 0.62, squeezenet1.1 0.38 and 0.42, EfficientNet-B0
- * 0.76 and 0.71. Where the float model has layers that the runtime is slow with (PRelu, odd channels), integers gain more.
+ * Costs are of ONNX Runtime 1.30 on an x86 core with AVX-512 VNNI (EPYC), one thread; ns per element, MACs per us. Those of
+ * convolutions were measured op by op in its profile; those of products, elementwise ops and shores on a core twice as fast, from
+ * graphs with few and many nodes of one op, and are scaled to this one. Their ratios, not their size, decide. Predicted and
+ * measured ratio of int8 to fp32 of whole models: MNIST of CNTK 1.36 and 1.46, kws_cnn_bn 0.87 and 0.90, mbv2_cifar 0.66 and 0.62,
+ * squeezenet1.1 0.38 and 0.42, EfficientNet-B0 0.76 and 0.71. Where the float model has layers that the runtime is slow with
+ * (PRelu, odd channels), integers gain more.
  */
 #include "passes/quantize.h"
 #include "src/ops/ops.h"
@@ -62,10 +64,10 @@ static double round_up(double n, double step)
  * A float convolution runs at a rate that its channels hardly move. One in integers looks up a pointer for each position of its
  * kernel at each pixel, whatever the channels: of a picture of one channel that is most of its time.
  */
-static Cost conv_cost(const QuantPlan *plan, const Node *node)
+static Cost conv_cost(const QuantPlan *plan, const Node *node, double macs)
 {
     const Tensor *weight = node_constant(node, 1);
-    double outputs = elements_of(plan, node->out[0]), macs = (double)MAX(op_macs(node, &plan->counts), 0);
+    double outputs = elements_of(plan, node->out[0]);
     if (weight == NULL || weight->rank < 3 || weight->count == 0)
         return (Cost){macs / 60e3, macs / 200e3};
     double filters = (double)weight->dims[0], channels = (double)weight->dims[1], groups = (double)node_int(node, "group", 1);
@@ -86,10 +88,9 @@ static Cost conv_cost(const QuantPlan *plan, const Node *node)
                   lookups * 1.1e-3 + macs * wide * deep / 250e3 + outputs * 0.1e-3};
 }
 
-static Cost product_cost(const QuantPlan *plan, const Node *node)
+static Cost product_cost(const QuantPlan *plan, const Node *node, double macs)
 {
     const Tensor *weight = node_constant(node, 1);
-    double macs = (double)MAX(op_macs(node, &plan->counts), 0);
     if (weight == NULL)
         return (Cost){macs / 90e3, macs / 110e3};
     double inner = (double)weight->dims[weight->rank - 2];
@@ -114,13 +115,13 @@ static bool is_fused(const Node *node)
 }
 
 /* Shores not counted. */
-static Cost node_cost(const QuantPlan *plan, const Node *node)
+static Cost node_cost(const QuantPlan *plan, const Node *node, double macs)
 {
     Cost cost = {fixed_us, fixed_us};
     if (node->def->quant.kind == QUANT_ABSORBED)
         return is_fused(node) ? (Cost){0.0, 0.0} : (Cost){fixed_us + elements_of(plan, node->out[0]) * 0.12e-3, 0.0};
     if (node->def->quant.kind == QUANT_WEIGHTED) {
-        Cost own = node_is(node, "Conv") ? conv_cost(plan, node) : product_cost(plan, node);
+        Cost own = node_is(node, "Conv") ? conv_cost(plan, node, macs) : product_cost(plan, node, macs);
         return (Cost){fixed_us + own.floats, fixed_us + own.integers};
     }
     for (size_t i = 0; i < COUNT_OF(element_costs); i++) {
@@ -230,9 +231,9 @@ bool quantize_find_costly(const Graph *graph, QuantPlan *plan, Arena *scratch, b
     for (const Node *node = graph->first; node != NULL; node = node->next) {
         if (!is_inside(plan, node))
             continue;
-        Cost cost = node_cost(plan, node);
-        uint32_t root = root_of(&islands, node->id);
         double own = (double)MAX(op_macs(node, &plan->counts), 0);
+        Cost cost = node_cost(plan, node, own);
+        uint32_t root = root_of(&islands, node->id);
         all += cost.floats;
         macs += own;
         islands.macs[root] += own;

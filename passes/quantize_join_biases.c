@@ -31,13 +31,6 @@ typedef struct Joiner {
     size_t n_flats, n_backs; /* ever put there */
 } Joiner;
 
-static Value *add_shape(Graph *graph, int n, const int64_t *sizes)
-{
-    Model *model = graph->model;
-    int64_t count = n;
-    return graph_add_constant(graph, model_fresh_name(model, "shape"), tensor_new_ints(model->arena, 1, &count, sizes));
-}
-
 /* ---- what is rewritten --------------------------------------------------------------------------------------------- */
 
 /* The bias that alone reads the product, column by column; NULL: there is none. */
@@ -109,12 +102,12 @@ static Status read_shape(Graph *graph, Node *before, Value *input, const Shape *
     TRY(ops_infer_node(node));
     sizes[0] = node->out[0];
     if (input->type.shape.rank > n) {
-        node = pass_add_node(graph, before, "Slice", "", 3,
-                             (Value *[]){sizes[0], add_shape(graph, 1, &zero), add_shape(graph, 1, &n)});
+        Value *part[3] = {sizes[0], graph_add_ints(graph, "starts", 1, &zero), graph_add_ints(graph, "ends", 1, &n)};
+        node = pass_add_node(graph, before, "Slice", "", 3, part);
         TRY(ops_infer_node(node));
         sizes[0] = node->out[0];
     }
-    sizes[1] = add_shape(graph, 1, &shape->dims[n].size);
+    sizes[1] = graph_add_ints(graph, "shape", 1, &shape->dims[n].size);
     node = pass_add_node(graph, before, "Concat", "", 2, sizes);
     node_set_int(node, "axis", 0);
     *ret = node->out[0];
@@ -138,7 +131,7 @@ static Status shape_back(Joiner *joiner, Graph *graph, Node *before, const Shape
     }
     Value *input = open < 2 ? NULL : find_input(graph, shape);
     if (open < 2)
-        *ret = add_shape(graph, shape->rank, sizes);
+        *ret = graph_add_ints(graph, "shape", shape->rank, sizes);
     else if (input != NULL)
         TRY(read_shape(graph, before, input, shape, ret));
     if (*ret != NULL)
@@ -168,7 +161,7 @@ static Status flatten(PassContext *context, Joiner *joiner, Node *before, Value 
         }
     Graph *graph = before->graph;
     int64_t sizes[2] = {-1, before->in[1]->constant->dims[0]};
-    Node *reshape = pass_add_node(graph, before, "Reshape", "", 2, (Value *[]){x, add_shape(graph, 2, sizes)});
+    Node *reshape = pass_add_node(graph, before, "Reshape", "", 2, (Value *[]){x, graph_add_ints(graph, "shape", 2, sizes)});
     TRY(ops_infer_node(reshape));
     quant_plan_grow(context->plan, context->model);
     decide_reshape(context->plan, reshape, quant_value_decision(context->plan, x));
@@ -177,29 +170,19 @@ static Status flatten(PassContext *context, Joiner *joiner, Node *before, Value 
     return NULL;
 }
 
-static Value *bias_of(Node *add, int i)
-{
-    Tensor *tensor = NULL;
-    const Tensor *from = add->in[i]->constant;
-    if (from->rank == 1)
-        return add->in[i];
-    Model *model = add->graph->model;
-    tensor = tensor_new_floats(model->arena, 1, &from->count, from->data);
-    return graph_add_constant(add->graph, model_fresh_name(model, add->in[i]->name), tensor);
-}
-
 static Status join(PassContext *context, Joiner *joiner, Node *matmul, Node *add, int bias)
 {
     Graph *graph = matmul->graph;
     QuantPlan *plan = context->plan;
-    Value *product = matmul->out[0], *flat = NULL, *shape = NULL;
+    Value *product = matmul->out[0], *flat = NULL, *shape = NULL, *row = NULL;
     TRY(shape_back(joiner, graph, matmul, &product->type.shape, &shape));
     if (shape == NULL)
         return NULL;
     TRY(flatten(context, joiner, matmul, &flat));
+    TRY(pass_column_bias(add, bias, matmul->in[1]->constant->dims[1], &row));
     matmul->op_type = "Gemm";
     node_set_input(matmul, 0, flat);
-    node_set_input(matmul, 2, bias_of(add, bias));
+    node_set_input(matmul, 2, row);
     ops_bind_node(matmul);
     Shape matrix = {.rank = 2, .dims = {DIM_UNKNOWN, product->type.shape.dims[product->type.shape.rank - 1]}};
     product->type = type_tensor(DT_FLOAT, &matrix);

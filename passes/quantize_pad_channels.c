@@ -63,8 +63,7 @@ static Status add_padded(const Node *dequantize, int rank, int64_t more, Value *
     pads[rank + 1] = more;
     Value *padded = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_padded", bytes->name)));
     Value *real = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_dequantized", padded->name)));
-    Value *amounts = graph_add_constant(graph, model_fresh_name(model, "channel_pads"),
-                                        tensor_new_ints(model->arena, 1, (int64_t[]){2 * rank}, pads));
+    Value *amounts = graph_add_ints(graph, "channel_pads", 2 * rank, pads);
     Node *before = dequantize->next;
     TRY(ops_add_node(graph, before, "Pad", "", padded->name, 3, (Value *[]){bytes, amounts, dequantize->in[2]}, padded, NULL));
     *ret = real;
@@ -142,8 +141,7 @@ static Status widen_outputs(PassContext *context, Node *conv, Node *quantize, in
     const int64_t bounds[] = {0, channels, 1};
     Value *in[4] = {bytes};
     for (int i = 0; i < 3; i++)
-        in[i + 1] = graph_add_constant(graph, model_fresh_name(model, names[i]),
-                                       tensor_new_ints(model->arena, 1, (int64_t[]){1}, &bounds[i]));
+        in[i + 1] = graph_add_ints(graph, names[i], 1, &bounds[i]);
     Value *sliced = graph_value(graph, model_fresh_name(model, arena_printf(model->arena, "%s_sliced", bytes->name)));
     Node *slice = NULL;
     TRY(ops_add_node(graph, quantize->next, "Slice", "", sliced->name, 4, in, sliced, &slice));

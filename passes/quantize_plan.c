@@ -15,23 +15,22 @@ QuantPlan *quant_plan_new(const Model *model)
     return plan;
 }
 
-/* In steps, so that many new nodes do not cost their square. */
+/* Rows for `wanted` ids, and a quarter more, so that many new nodes do not cost their square. */
+static void *grow_rows(Arena *arena, const void *rows, uint32_t *n, uint32_t wanted, size_t size)
+{
+    uint32_t more = wanted + wanted / 4;
+    void *grown = arena_array(arena, more, size);
+    memcpy(grown, rows, *n * size);
+    *n = more;
+    return grown;
+}
+
 void quant_plan_grow(QuantPlan *plan, const Model *model)
 {
-    if (model->n_node_ids > plan->n_nodes) {
-        uint32_t n = model->n_node_ids + model->n_node_ids / 4;
-        NodeDecision *nodes = arena_array(plan->arena, n, sizeof nodes[0]);
-        memcpy(nodes, plan->nodes, plan->n_nodes * sizeof nodes[0]);
-        plan->nodes = nodes;
-        plan->n_nodes = n;
-    }
-    if (model->n_ids > plan->n_values) {
-        uint32_t n = model->n_ids + model->n_ids / 4;
-        ValueDecision *values = arena_array(plan->arena, n, sizeof values[0]);
-        memcpy(values, plan->values, plan->n_values * sizeof values[0]);
-        plan->values = values;
-        plan->n_values = n;
-    }
+    if (model->n_node_ids > plan->n_nodes)
+        plan->nodes = grow_rows(plan->arena, plan->nodes, &plan->n_nodes, model->n_node_ids, sizeof plan->nodes[0]);
+    if (model->n_ids > plan->n_values)
+        plan->values = grow_rows(plan->arena, plan->values, &plan->n_values, model->n_ids, sizeof plan->values[0]);
 }
 
 void quant_plan_free(QuantPlan *plan)

@@ -32,12 +32,6 @@ static bool is_shaper(const Node *node)
                             node_is(node, "Flatten"));
 }
 
-static Value *add_ints(Graph *graph, const char *base, int64_t n, const int64_t *values)
-{
-    Model *model = graph->model;
-    return graph_add_constant(graph, model_fresh_name(model, base), tensor_new_ints(model->arena, 1, &n, values));
-}
-
 static Status visit(PassContext *context, Node *node)
 {
     int map[TENSOR_MAX_RANK], back[TENSOR_MAX_RANK], n, unknown = 0;
@@ -67,10 +61,10 @@ static Status visit(PassContext *context, Node *node)
     }
     if (unknown > 1)
         return NULL;
-    Value *shaped[2] = {pad->in[0], add_ints(node->graph, "shape", to.rank, target)};
+    Value *shaped[2] = {pad->in[0], graph_add_ints(node->graph, "shape", to.rank, target)};
     Node *reshape = pass_add_node(node->graph, node, "Reshape", node->name, 2, shaped);
     TRY(ops_infer_node(reshape));
-    Value *padded[3] = {reshape->out[0], add_ints(node->graph, "pads", 2 * to.rank, moved), node_in(pad, 2)};
+    Value *padded[3] = {reshape->out[0], graph_add_ints(node->graph, "pads", 2 * to.rank, moved), node_in(pad, 2)};
     Node *made = pass_add_node(node->graph, node, "Pad", pad->name, padded[2] != NULL ? 3 : 2, padded);
     if (node_attr(pad, "mode") != NULL)
         node_set_string(made, "mode", node_string(pad, "mode", "constant"));

@@ -186,8 +186,6 @@ static void work_on(void *context, int64_t sample, int worker)
     status_free(status);
 }
 
-/* ---- sums, in the order of the samples --------------------------------------------------------------------------- */
-
 const char *sqnr_text(double sqnr_db, char room[32])
 {
     if (sqnr_db <= -999.0)
@@ -197,6 +195,8 @@ const char *sqnr_text(double sqnr_db, char room[32])
     snprintf(room, 32, "%.1f dB", sqnr_db);
     return room;
 }
+
+/* ---- sums, in the order of the samples --------------------------------------------------------------------------- */
 
 static OutputScore output_score(const Work *work, int output, int64_t samples)
 {

@@ -173,11 +173,12 @@ static Status compare_restored(Pipeline *p)
     if (status == NULL)
         status = name_model(p, evaluate(plans[0], plans[1], few, &(EvaluateOptions){0}, p->team, &evaluation));
     if (status == NULL) {
+        char room[32];
         restored->sqnr_db = INFINITY;
         for (int i = 0; i < evaluation.n_outputs; i++)
             restored->sqnr_db = fmin(restored->sqnr_db, evaluation.outputs[i].sqnr_db);
-        console_note(options, "the model is %s; turned back into float it answers as before but for %.1f dB (SQNR)", restored->form,
-                     restored->sqnr_db);
+        console_note(options, "the model is %s; turned back into float it answers as before (SQNR: %s)", restored->form,
+                     sqnr_text(restored->sqnr_db, room));
         if (!(restored->sqnr_db >= least_db))
             warn(p, arena_printf(p->arena, "turned back into float the model answers otherwise than the model given (SQNR %.1f dB)",
                                  restored->sqnr_db));
@@ -411,12 +412,11 @@ static Status measure_models(Pipeline *p, const Model *fp32, const Model *int8, 
 }
 
 /* The model given, or what it was turned back into, once more. */
-static Status open_again(const Pipeline *p, Model **ret)
+static Status open_again(const Pipeline *p, PassRecord *records, Model **ret)
 {
     const char *said_before = NULL;
-    PassRecord *unused = arena_array(p->arena, pass_count(), sizeof unused[0]);
     TRY(model_open(p->job.options->model, ret, &said_before));
-    return intake_restore(p->job.options, *ret, unused, &said_before);
+    return intake_restore(p->job.options, *ret, records, &said_before);
 }
 
 /* The float side of the measurement: the user's file as it is, or what it was turned back into, not our simplified form of it,
@@ -425,29 +425,23 @@ static Status load_original(Pipeline *p, Model **ret_original)
 {
     *ret_original = NULL;
     p->job.fp32_kept = kept_outputs_whole(p->kept);
-    return p->job.fp32_kept ? NULL : open_again(p, ret_original);
+    return p->job.fp32_kept ? NULL : open_again(p, arena_array(p->arena, pass_count(), sizeof(PassRecord)), ret_original);
 }
 
-static bool has_target_forms(const Pipeline *p)
-{
-    for (size_t i = 0; i < pass_count(); i++)
-        if (pass_at(i)->stage == PASS_TARGET && p->job.records[i].changes > 0)
-            return true;
-    return false;
-}
-
-/* Forms that the target is quick with in integers are of no use to a model that stays float: it is simplified alone. */
+/* Forms that the target is quick with in integers are of no use to a model that stays float: it is simplified alone, and the
+ * report tells of that. */
 static Status leave_target_forms(Pipeline *p, Product *product)
 {
     Model *simple = NULL;
-    PassRecord *unused = arena_array(p->arena, pass_count(), sizeof unused[0]);
-    Status status = open_again(p, &simple);
+    PassRecord *records = arena_array(p->arena, pass_count(), sizeof records[0]);
+    Status status = open_again(p, records, &simple);
     if (status == NULL)
-        status = setup_simplify(p->job.options, simple, NULL, unused);
+        status = setup_simplify(p->job.options, simple, NULL, records);
     if (status != NULL) {
         model_free(simple);
         return status;
     }
+    p->job.records = records;
     return product_replace(product, simple, p->job.output_path, needs_external_data(p));
 }
 
@@ -458,7 +452,7 @@ static Status make_product(void *context, const char *const *kept_float, Product
     Product product;
     TRY(product_build(&p->search, p->job.calibration.ranges, kept_float, p->job.output_path, needs_external_data(p), &product));
     Model *original = NULL;
-    Status status = product_has_integers(&product) || !has_target_forms(p) ? NULL : leave_target_forms(p, &product);
+    Status status = product_has_integers(&product) ? NULL : leave_target_forms(p, &product);
     if (status == NULL)
         status = load_original(p, &original);
     if (status == NULL)

@@ -150,6 +150,12 @@ Value *graph_add_float(Graph *graph, const char *base, float value)
     return graph_add_scalar(graph, base, DT_FLOAT, (double)value);
 }
 
+Value *graph_add_ints(Graph *graph, const char *base, int64_t n, const int64_t *values)
+{
+    Model *model = graph->model;
+    return graph_add_constant(graph, model_fresh_name(model, base), tensor_new_ints(model->arena, 1, &n, values));
+}
+
 void graph_each(Graph *graph, void (*visit)(void *context, Graph *graph), void *context)
 {
     visit(context, graph);

@@ -347,6 +347,7 @@ Value *graph_add_constant(Graph *graph, const char *name, Tensor *tensor);
 /* Scalar initializers of a fresh name from base; the value as by tensor_set. */
 Value *graph_add_float(Graph *graph, const char *base, float value);
 Value *graph_add_scalar(Graph *graph, const char *base, DType dtype, double value);
+Value *graph_add_ints(Graph *graph, const char *base, int64_t n, const int64_t *values); /* int64, rank 1, likewise */
 
 const Attr *node_attr(const Node *node, const char *name); /* NULL when absent */
 /* The value of an attribute or `otherwise`. Kinds were checked against the op's table when the model was loaded; a

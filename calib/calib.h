@@ -118,6 +118,25 @@ typedef struct InputShape {
     int64_t dims[TENSOR_MAX_RANK];
 } InputShape;
 
+/* Integers that an input may take where nobody gave any, as the graph tells (src/app/draw.c). */
+typedef struct IntegerHints {
+    int64_t below;       /* values are 0 or more and below it; INT64_MAX: not known */
+    int64_t choices[16]; /* constants that it is compared with */
+    int n_choices;
+    int attempt;         /* there are several ways to draw where little is known; the next one when the graph refused this */
+    int64_t size;        /* that unknown dims have: a length given as an input */
+} IntegerHints;
+
+/* synthesize.c. The number for x in [0, 1): the choices one after the other for a single number, mixed into many; else below
+ * `below`; not known: 0 to 3, all 1, or the size. */
+int64_t integer_drawn(const IntegerHints *hints, bool single, double x);
+
+/* Numbers for one input where the data is DATASET_RANDOM. */
+typedef struct RandomInput {
+    const char *input;
+    IntegerHints integers;
+} RandomInput;
+
 /* An input that no file feeds: zeros, and with an output what that gave for the sample before. */
 typedef struct StateInput {
     const char *input, *output; /* output NULL: zeros for every sample */
@@ -136,6 +155,8 @@ typedef struct DatasetOptions {
     int n_shapes;
     const StateInput *states;
     int n_states;
+    const RandomInput *randoms; /* inputs that it does not name: integers 0 to 9 */
+    int n_randoms;
     /* Reads a TensorProto: onnx_read_tensor, which this room may not name. NULL: .pb files are refused. */
     Status (*read_pb)(const char *path, Arena *arena, Tensor *ret, const char **ret_name);
 } DatasetOptions;

@@ -66,6 +66,11 @@ static Status plan_feeds(Dataset *dataset)
         int64_t dims[TENSOR_MAX_RANK];
         TRY(feed_shape(dataset, i, &rank, dims));
     }
+    for (int k = 0; k < options->n_randoms; k++) {
+        TRY(find_input(dataset, options->randoms[k].input, &i));
+        dataset->feeds[i].integers =
+            arena_copy(dataset->arena, &options->randoms[k].integers, sizeof options->randoms[k].integers);
+    }
     for (int k = 0; k < options->n_states; k++) {
         TRY(find_input(dataset, options->states[k].input, &i));
         if (dataset->feeds[i].kind != FEED_MAIN)
@@ -237,6 +242,21 @@ static Status take_shard(Dataset *dataset)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+/* With the sizes that stand for open ones. */
+static void describe_random(Dataset *dataset)
+{
+    describe_add(dataset, "random numbers: normal with deviation 1, integers as the graph bounds them");
+    for (int i = 0; i < dataset->n_inputs; i++) {
+        const InputShape *shape = dataset->feeds[i].shape;
+        if (shape == NULL || shape_is_known(&dataset->inputs[i]->type.shape))
+            continue;
+        const char *text = "";
+        for (int d = 0; d < shape->rank; d++)
+            text = arena_printf(dataset->arena, "%s%s%lld", text, d > 0 ? "x" : "", (long long)shape->dims[d]);
+        describe_add(dataset, arena_printf(dataset->arena, "'%s' %s", dataset->inputs[i]->name, text));
+    }
+}
+
 static Status open_dataset(Dataset *dataset)
 {
     if (dataset->n_inputs < 1)
@@ -249,7 +269,7 @@ static Status open_dataset(Dataset *dataset)
         dataset_warn(dataset, arena_printf(dataset->arena, "audio options have no effect: the data is read as %s",
                                            dataset->reader_name));
     if (dataset->description == NULL)
-        describe_add(dataset, "random numbers: normal with deviation 1, integers 0 to 9");
+        describe_random(dataset);
     TRY(cut_windows(dataset));
     thin_out(dataset);
     return take_shard(dataset);
@@ -288,6 +308,7 @@ Status dataset_open(const char *path, const Value *const *inputs, int n_inputs, 
     dataset->options.sources = NULL; /* the caller's; used up */
     dataset->options.shapes = NULL;
     dataset->options.states = NULL;
+    dataset->options.randoms = NULL;
     if (status != NULL)
         dataset_free(dataset);
     else

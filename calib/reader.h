@@ -54,6 +54,7 @@ typedef struct Feed {
     PixelPlan *pixels;     /* of images */
     AudioPlan *audio;      /* of recordings */
     const InputShape *shape; /* given by the user, or NULL */
+    const IntegerHints *integers; /* of RANDOM, or NULL */
 } Feed;
 
 struct Dataset {
@@ -94,7 +95,7 @@ MUST_USE Status feed_shape(const Dataset *dataset, int input, int *ret_rank, int
 /* The input with the sizes that the user gave for it, for readers that make a sample to measure. */
 MUST_USE Status feed_input(const Dataset *dataset, int input, Value *ret);
 MUST_USE Status feed_zeros(const Dataset *dataset, int input, Tensor *ret);
-/* Normal numbers for float inputs, small counts for integers, from the seed, the sample and the input alone. */
+/* Normal numbers for float inputs, for integers what Feed.integers allows, from the seed, the sample and the input alone. */
 MUST_USE Status feed_random(const Dataset *dataset, int input, int64_t number, Tensor *ret);
 
 /* ---- reader_tensor.c --------------------------------------------------------------------------------------------- */

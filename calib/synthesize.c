@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define INTEGERS_BELOW 10
+#define INTEGERS_BELOW 10 /* where the graph was not asked */
 
 Status feed_shape(const Dataset *dataset, int input, int *ret_rank, int64_t dims[TENSOR_MAX_RANK])
 {
@@ -59,6 +59,19 @@ Status feed_zeros(const Dataset *dataset, int input, Tensor *ret)
     return NULL;
 }
 
+int64_t integer_drawn(const IntegerHints *hints, bool single, double x)
+{
+    int turn = hints->attempt - (single ? hints->n_choices : 0);
+    if (single && hints->attempt < hints->n_choices)
+        return hints->choices[hints->attempt];
+    if (!single && hints->n_choices > 0 && x < 0.25)
+        return hints->choices[(int)(x * 4 * hints->n_choices)];
+    int64_t below = hints->below != INT64_MAX ? hints->below : 4;
+    if (turn == 1)
+        return MIN((int64_t)1, below - 1);
+    return turn == 2 ? MIN(hints->size, below - 1) : MIN((int64_t)(x * (double)below), below - 1);
+}
+
 Status feed_random(const Dataset *dataset, int input, int64_t number, Tensor *ret)
 {
     TRY(allocate(dataset, input, ret));
@@ -66,6 +79,7 @@ Status feed_random(const Dataset *dataset, int input, int64_t number, Tensor *re
         int64_t seed, number;
         int32_t input, part;
     } key = {dataset->options.seed, number, input, 0};
+    const IntegerHints *integers = dataset->feeds[input].integers;
     for (int64_t i = 0; i < ret->count; i += 2) {
         uint64_t bits[2];
         struct {
@@ -79,9 +93,10 @@ Status feed_random(const Dataset *dataset, int input, int64_t number, Tensor *re
         double pair[2] = {radius * cos(angle), radius * sin(angle)};
         for (int k = 0; k < 2 && i + k < ret->count; k++)
             tensor_set(ret, i + k,
-                       dtype_is_float(ret->dtype)  ? pair[k]
-                       : ret->dtype == DT_BOOL ? (double)(bits[k] >> 63)
-                                                   : (double)(bits[k] % INTEGERS_BELOW));
+                       dtype_is_float(ret->dtype) ? pair[k]
+                       : ret->dtype == DT_BOOL    ? (double)(bits[k] >> 63)
+                       : integers != NULL ? (double)integer_drawn(integers, ret->count == 1, (double)(bits[k] >> 11) * 0x1p-53)
+                                          : (double)(bits[k] % INTEGERS_BELOW));
     }
     return NULL;
 }

@@ -155,11 +155,13 @@ MUST_USE Status intake_restore(const Options *options, Model *model, PassRecord 
  * ret_source says where it came from, in words (arena). */
 MUST_USE Status setup_preprocess(const Options *options, const Model *model, Arena *arena, Preprocess *ret,
                                  const char **ret_source);
-/* Opens `path` for the inputs of `plan`. */
+/* Opens `path` for the inputs of `plan`. Random data takes sizes that the plan runs with where it leaves some open. */
 MUST_USE Status setup_dataset(const Options *options, const Plan *plan, const Preprocess *preprocess, const char *path,
                               int64_t max_samples, Dataset **ret);
 /* What among several --input is no NAME=DIR with the name of an input: the PATH for all (NULL: none is); takes it out. */
 MUST_USE Status setup_input_path(const Plan *plan, Texts *inputs, const char **ret);
+/* --shape "a=1x3,b=1x7", sizes without a name for the only input; ret_shapes in the arena. CODE_USAGE. */
+MUST_USE Status setup_shapes(const char *text, const Plan *plan, Arena *arena, const InputShape **ret_shapes, int *ret_n);
 /* The links of --state IN=OUT, by places in the plan; ret_links[TEXTS_MAX]. */
 MUST_USE Status setup_states(const Options *options, const Plan *plan, StateLink *ret_links, int *ret_n);
 MUST_USE Status setup_method(const Options *options, RangeRule *ret);
@@ -239,12 +241,46 @@ void proof_release(Proof *proof);
  * NAN counts as less than anything and equals NAN. */
 void proof_compare(const Tensor *before, const Tensor *after, double *abs_diff, double *relative_diff);
 
-/* ---- draw.c: inputs at random ----------------------------------------------------------------------------------------- */
+/* ---- draw.c, sizes.c: inputs at random -------------------------------------------------------------------------------- */
 
+/* What the graph does with integers of the input. */
+IntegerHints draw_hints(const Value *input);
 /* Ways to fill the input that are worth a try: more than one for integers, of which the graph says what they may be. */
 int draw_attempts(const Value *input);
 /* Fills the tensor, which has the input's type. size: what unknown dims have; other numbers for another round. */
 void draw_input(const Value *input, int round, int attempt, int64_t size, Tensor *tensor);
+
+#define PROOF_ROUNDS 2          /* values of each dynamic dim */
+
+/* Sizes for the inputs of a model that leaves some open, and ways to fill integers: tried one after the other until the model
+ * runs with them. */
+typedef struct Sizes {
+    const Plan *plan;
+    const InputShape *given; /* n_given: for single inputs, the caller's */
+    int n_given;
+    Map *batches;            /* names of dims that are some input's first */
+    int round;               /* 0 ... PROOF_ROUNDS - 1: other sizes to try */
+    int64_t batch;
+    /* of one try */
+    int64_t other;           /* all unknown sizes but the batch */
+    int attempt;             /* draw_attempts */
+    bool inner_batch;        /* a nameless unknown size behind a known first one is the batch, too: states of recurrent nets */
+} Sizes;
+
+/* given: InputShape for inputs by name, or none. */
+Sizes sizes_new(const Plan *plan, const InputShape *given, int n_given);
+void sizes_release(Sizes *sizes);
+bool sizes_open(const Sizes *sizes);    /* the model leaves sizes open that are not given */
+int sizes_tries(const Sizes *sizes);    /* in a round */
+void sizes_take(Sizes *sizes, int try); /* the try'th of the round */
+/* Sizes of one input in this try. CODE_UNSUPPORTED: no tensor of numbers, or no rank; CODE_USAGE: not those it was declared with. */
+MUST_USE Status sizes_of(const Sizes *sizes, const Value *input, InputShape *ret);
+/* The input drawn, allocated. CODE_UNSUPPORTED: too large, too. */
+MUST_USE Status sizes_fill(const Sizes *sizes, const Value *input, Tensor *ret);
+/* For random data: the first sizes the model runs with, (plan_n_inputs) of each in the arena. Without open sizes and integers
+ * nothing is run. The error of the first try, with the cure, when none runs. */
+MUST_USE Status sizes_find(const Plan *plan, const InputShape *given, int n_given, Arena *arena, InputShape **ret_shapes,
+                           RandomInput **ret_randoms);
 
 /* ---- dump.c: tensors as .npy files ----------------------------------------------------------------------------------- */
 
@@ -255,7 +291,6 @@ MUST_USE Status dump_tensors(const char *folder, const char *sample, const Plan 
 
 /* ---- proof_random.c: the same on random inputs, without data ----------------------------------------------------- */
 
-#define PROOF_ROUNDS 2          /* values of each dynamic dim */
 #define PROOF_TOLERANCE 1e-5    /* of max |output|: beyond it a simplification counts as wrong, but see own_noise */
 #define PROOF_NOISE 4.0         /* times own_noise, one order out of many: a difference that says nothing of the rewrites */
 

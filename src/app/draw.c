@@ -1,4 +1,4 @@
-/* draw.c - numbers at random for the inputs of a model that nobody gave data for.
+/* draw.c - what integers an input takes that nobody gave data for, and random numbers for a proof.
  *
  *     float      [-1, 1)
  *     bool       either
@@ -17,15 +17,7 @@
 
 #define MAX_DEPTH 12     /* ops between the input and the one that tells */
 #define MAX_LOOKS 4096   /* uses looked at in all */
-#define MAX_CHOICES 16
 #define MOST_ATTEMPTS 6
-
-typedef struct Hints {
-    int64_t bound;                /* values are below it; INT64_MAX: not known */
-    int64_t choices[MAX_CHOICES]; /* constants that it is compared with */
-    int n_choices;
-    int looks;
-} Hints;
 
 static const Tensor *constant_of(const Value *value)
 {
@@ -42,27 +34,27 @@ static bool is_one_of(const Node *node, const char *const *ops)
     return *ops != NULL;
 }
 
-static void add_choice(Hints *hints, int64_t value)
+static void add_choice(IntegerHints *hints, int64_t value)
 {
     for (int i = 0; i < hints->n_choices; i++)
         if (hints->choices[i] == value)
             return;
-    if (hints->n_choices < MAX_CHOICES)
+    if (hints->n_choices < (int)COUNT_OF(hints->choices))
         hints->choices[hints->n_choices++] = value;
 }
 
 /* Rows of the table whose index the value is. */
-static void hint_table(Hints *hints, const Value *table, int64_t axis)
+static void hint_table(IntegerHints *hints, const Value *table, int64_t axis)
 {
     const Shape *shape = table == NULL ? NULL : &table->type.shape;
     if (shape == NULL || table->type.kind != TYPE_TENSOR || shape->rank < 1)
         return;
     axis += axis < 0 ? shape->rank : 0;
     if (axis >= 0 && axis < shape->rank && shape->dims[axis].size > 0)
-        hints->bound = MIN(hints->bound, shape->dims[axis].size);
+        hints->below = MIN(hints->below, shape->dims[axis].size);
 }
 
-static void hint_compared(Hints *hints, const Node *node, const Tensor *other)
+static void hint_compared(IntegerHints *hints, const Node *node, const Tensor *other)
 {
     bool exact = node_is(node, "Equal");
     if (other == NULL || other->dtype == DT_STRING)
@@ -77,12 +69,12 @@ static void hint_compared(Hints *hints, const Node *node, const Tensor *other)
     }
 }
 
-static void look(Hints *hints, const Value *value, int depth)
+static void look(IntegerHints *hints, int *looks, const Value *value, int depth)
 {
     static const char *const pass_on[] = {"Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose",
                                           "Expand", "Concat", "Slice", "Split", "Tile", NULL};
     static const char *const compare[] = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", NULL};
-    for (size_t i = 0; i < value->n_uses && hints->looks < MAX_LOOKS; i++, hints->looks++) {
+    for (size_t i = 0; i < value->n_uses && *looks < MAX_LOOKS; i++, (*looks)++) {
         const Node *node = value->uses[i].node;
         int input = value->uses[i].input;
         if (is_one_of(node, compare))
@@ -94,15 +86,16 @@ static void look(Hints *hints, const Value *value, int depth)
         else if (depth < MAX_DEPTH && is_one_of(node, pass_on) && (input == 0 || node_is(node, "Concat")))
             for (int o = 0; o < node->n_out; o++)
                 if (node->out[o] != NULL)
-                    look(hints, node->out[o], depth + 1);
+                    look(hints, looks, node->out[o], depth + 1);
     }
 }
 
-static Hints hints_of(const Value *input)
+IntegerHints draw_hints(const Value *input)
 {
-    Hints hints = {.bound = INT64_MAX};
+    IntegerHints hints = {.below = INT64_MAX};
+    int looks = 0;
     if (input->type.kind == TYPE_TENSOR && dtype_is_integer(input->type.dtype))
-        look(&hints, input, 0);
+        look(&hints, &looks, input, 0);
     return hints;
 }
 
@@ -110,38 +103,23 @@ int draw_attempts(const Value *input)
 {
     if (input->type.kind != TYPE_TENSOR || !dtype_is_integer(input->type.dtype))
         return 1;
-    Hints hints = hints_of(input);
-    return MIN(3 + hints.n_choices, MOST_ATTEMPTS);
-}
-
-/* Integers of one attempt: the choices one after the other for a single number, mixed into many. */
-static double draw_integer(const Hints *hints, bool single, int attempt, int64_t size, double x)
-{
-    int turn = attempt - (single ? hints->n_choices : 0);
-    if (single && attempt < hints->n_choices)
-        return (double)hints->choices[attempt];
-    if (!single && hints->n_choices > 0 && x < 0.25)
-        return (double)hints->choices[(int)(x * 4 * hints->n_choices)];
-    double below = hints->bound != INT64_MAX ? (double)hints->bound : 4;
-    if (turn == 1)
-        return MIN(1.0, below - 1);
-    return turn == 2 ? MIN((double)size, below - 1) : MIN(floor(x * below), below - 1);
+    return MIN(3 + draw_hints(input).n_choices, MOST_ATTEMPTS);
 }
 
 void draw_input(const Value *input, int round, int attempt, int64_t size, Tensor *tensor)
 {
-    Hints hints = hints_of(input);
+    IntegerHints hints = draw_hints(input);
     bool single = tensor->count == 1;
     uint64_t state = hash_bytes(input->name, strlen(input->name), (uint64_t)round + 1);
-    if (single && hints.n_choices > 0) /* another one in each round */
-        attempt = (attempt + round) % (hints.n_choices + 3);
+    hints.size = size;
+    hints.attempt = single && hints.n_choices > 0 ? (attempt + round) % (hints.n_choices + 3) /* another one in each round */
+                                                  : attempt;
     for (int64_t i = 0; i < tensor->count; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
         double x = (double)(state >> 40) / (double)(1 << 24);
         if (tensor->dtype == DT_BOOL)
             tensor_set(tensor, i, x < 0.5 ? 0 : 1);
         else
-            tensor_set(tensor, i, dtype_is_float(tensor->dtype) ? 2 * x - 1
-                                                                : draw_integer(&hints, single, attempt, size, x));
+            tensor_set(tensor, i, dtype_is_float(tensor->dtype) ? 2 * x - 1 : (double)integer_drawn(&hints, single, x));
     }
 }

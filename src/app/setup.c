@@ -179,29 +179,52 @@ static bool read_dims(const char *text, const char *end, InputShape *ret)
     return false;
 }
 
-/* --shape "a=1x3,b=1x7"; sizes without a name are those of the only input. */
-static Status read_shapes(const Options *options, const Plan *plan, Arena *arena, DatasetOptions *ret)
+static int find_value(const char *name, const Plan *plan, int n, const Value *(*value)(const Plan *plan, int i))
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(value(plan, i)->name, name) == 0)
+            return i;
+    return -1;
+}
+
+Status setup_shapes(const char *text, const Plan *plan, Arena *arena, const InputShape **ret_shapes, int *ret_n)
 {
     InputShape *shapes = arena_array(arena, TEXTS_MAX, sizeof shapes[0]);
-    for (const char *at = options->shape; at != NULL && *at != '\0';) {
+    int n = 0;
+    for (const char *at = text; at != NULL && *at != '\0';) {
         const char *end = at + strcspn(at, ","), *dims = at;
         const char *equals = NULL;
         for (const char *c = at; c < end; c++) /* names may hold '=' */
             equals = *c == '=' ? c : equals;
-        InputShape *shape = &shapes[ret->n_shapes];
+        InputShape *shape = &shapes[n];
         if (equals != NULL) {
             shape->input = arena_strndup(arena, at, (size_t)(equals - at));
             dims = equals + 1;
         } else if (plan_n_inputs(plan) == 1) {
             shape->input = plan_input(plan, 0)->name;
         }
-        if (shape->input == NULL || ret->n_shapes == TEXTS_MAX - 1 || !read_dims(dims, end, shape))
-            return status_new(CODE_USAGE, "option '--shape' takes NAME=1x3x224x224, several with commas, not '%s'",
-                              options->shape);
-        ret->n_shapes++;
+        if (shape->input == NULL || n == TEXTS_MAX - 1 || !read_dims(dims, end, shape))
+            return status_new(CODE_USAGE, "option '--shape' takes NAME=1x3x224x224, several with commas, not '%s'", text);
+        if (find_value(shape->input, plan, plan_n_inputs(plan), plan_input) < 0)
+            return status_new(CODE_USAGE, "option '--shape': the model has no input '%s'; one of its inputs is '%s'",
+                              shape->input, plan_n_inputs(plan) > 0 ? plan_input(plan, 0)->name : "");
+        n++;
         at = *end == ',' ? end + 1 : end;
     }
+    *ret_shapes = shapes;
+    *ret_n = n;
+    return NULL;
+}
+
+/* Random numbers for every input: of sizes that the model runs with. */
+static Status read_randoms(const Plan *plan, Arena *arena, DatasetOptions *ret)
+{
+    InputShape *shapes;
+    RandomInput *randoms;
+    TRY(sizes_find(plan, ret->shapes, ret->n_shapes, arena, &shapes, &randoms));
     ret->shapes = shapes;
+    ret->randoms = randoms;
+    ret->n_shapes = ret->n_randoms = plan_n_inputs(plan);
     return NULL;
 }
 
@@ -242,9 +265,11 @@ static Status read_shard(const Options *options, DatasetOptions *ret)
 static Status open_dataset(const Options *options, const Plan *plan, const char *path, Arena *arena,
                            DatasetOptions *dataset_options, Dataset **ret)
 {
-    TRY(read_shapes(options, plan, arena, dataset_options));
+    TRY(setup_shapes(options->shape, plan, arena, &dataset_options->shapes, &dataset_options->n_shapes));
     TRY(read_sources(options, arena, dataset_options));
     TRY(read_shard(options, dataset_options));
+    if (path != NULL && strcmp(path, DATASET_RANDOM) == 0 && dataset_options->n_sources == 0)
+        TRY(read_randoms(plan, arena, dataset_options));
     int n = plan_n_inputs(plan);
     const Value **inputs = arena_array(arena, (size_t)MAX(n, 1), sizeof inputs[0]);
     for (int i = 0; i < n; i++)
@@ -262,14 +287,6 @@ Status setup_dataset(const Options *options, const Plan *plan, const Preprocess 
     Status status = open_dataset(options, plan, path, arena, &dataset_options, ret);
     arena_free(arena);
     return status;
-}
-
-static int find_value(const char *name, const Plan *plan, int n, const Value *(*value)(const Plan *plan, int i))
-{
-    for (int i = 0; i < n; i++)
-        if (strcmp(value(plan, i)->name, name) == 0)
-            return i;
-    return -1;
 }
 
 Status setup_input_path(const Plan *plan, Texts *inputs, const char **ret)

@@ -273,7 +273,7 @@ void sizes_release(Sizes *sizes);
 bool sizes_open(const Sizes *sizes);    /* the model leaves sizes open that are not given */
 int sizes_tries(const Sizes *sizes);    /* in a round */
 void sizes_take(Sizes *sizes, int try); /* the try'th of the round */
-/* Sizes of one input in this try. CODE_UNSUPPORTED: no tensor of numbers, or no rank; CODE_USAGE: not those it was declared with. */
+/* Sizes of one input in this try. CODE_UNSUPPORTED: no tensor of numbers, or no rank; CODE_USAGE: not as it was declared. */
 MUST_USE Status sizes_of(const Sizes *sizes, const Value *input, InputShape *ret);
 /* The input drawn, allocated. CODE_UNSUPPORTED: too large, too. */
 MUST_USE Status sizes_fill(const Sizes *sizes, const Value *input, Tensor *ret);

@@ -120,6 +120,29 @@ TEST(quantize_runs_hardswish_in_integers)
     check_quantized(hardswish, "QuantizeLinear QLinearConv QLinearAdd QLinearMul QLinearConv DequantizeLinear", 26.0);
 }
 
+/* Squeeze and excitation; alpha and beta are not HardSwish's, and the weights are read by another node, too. */
+static void hard_gate(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *a = TEST_NODE(m, "Conv", "a", x, test_floats(m, "w1", "8,4,1,1"), test_floats(m, "b1", "8"));
+    Value *squeezed = TEST_NODE(m, "GlobalAveragePool", "squeezed", a), *w = test_floats(m, "w2", "8,8,1,1");
+    Value *gate = TEST_NODE(m, "HardSigmoid", "gate", TEST_NODE(m, "Conv", "excited", squeezed, w));
+    node_set_float(gate->producer, "alpha", 0.75f);
+    node_set_float(gate->producer, "beta", 0.25f);
+    test_output(TEST_NODE(m, "Conv", "y", TEST_NODE(m, "Mul", "gated", a, gate), w));
+}
+
+TEST(quantize_puts_a_hard_gate_into_the_weights_in_front)
+{
+    check_quantized(hard_gate, "QuantizeLinear QLinearConv QLinearGlobalAveragePool QLinearConv QLinearMul QLinearConv "
+                               "DequantizeLinear", 26.0);
+    Model *plain = quantized_build(hard_gate);
+    Quantized f = quantized_for(hard_gate, target_find("ort-x86"));
+    CHECK(test_same_answers("a hard gate in the weights", plain, f.floats, 1e-6));
+    quantized_release(&f);
+    model_free(plain);
+}
+
 static void swish(Model *m)
 {
     model_set_opset(m, "", 24);

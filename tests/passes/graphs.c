@@ -148,7 +148,8 @@ static Status run_stage(Model *model, PassStage stage, int64_t *changes)
 
 static Status run_pass(Model *model, const Pass *pass, int64_t *changes)
 {
-    PassContext context = {.model = model, .scratch = arena_new(), .changes = changes};
+    PassContext context = {.model = model, .scratch = arena_new(), .changes = changes,
+                           .target = pass->stage == PASS_TARGET ? target_find("ort-x86") : NULL};
     Status status = ops_infer(model);
     if (status == NULL)
         status = pass->run(&context);

@@ -1,0 +1,136 @@
+/* test_target.c - the forms that PASS_TARGET writes for ort-x86: the ops that are left, and the same results. */
+#include "passes/pass.h"
+#include "tests/passes/graphs.h"
+#include "tests/test.h"
+
+/* x: N,5,8 times W, heads in front: N,2,5,4 (or for keys N,2,4,5). */
+static Value *heads(Model *m, const char *name, Value *x, bool bias, bool keys)
+{
+    Value *y = TEST_NODE(m, "MatMul", arena_printf(m->arena, "%s_m", name), x,
+                         test_floats(m, arena_printf(m->arena, "%s_w", name), "8,8"));
+    if (bias)
+        y = TEST_NODE(m, "Add", arena_printf(m->arena, "%s_a", name), test_floats(m, arena_printf(m->arena, "%s_b", name), "8"), y);
+    y = TEST_NODE(m, "Reshape", arena_printf(m->arena, "%s_r", name), y,
+                  TEST_INTS(m, arena_printf(m->arena, "%s_s", name), 0, 5, 2, 4));
+    y = TEST_NODE(m, "Transpose", arena_printf(m->arena, "%s_t", name), y);
+    if (keys)
+        TEST_SET_INTS(y, "perm", 0, 2, 3, 1);
+    else
+        TEST_SET_INTS(y, "perm", 0, 2, 1, 3);
+    return y;
+}
+
+static void attention(Model *m) /* one factor behind the product */
+{
+    Value *x = test_input(m, "x", "N,5,8");
+    Value *scores = TEST_NODE(m, "MatMul", "scores", heads(m, "q", x, true, false), heads(m, "k", x, true, true));
+    Value *scaled = TEST_NODE(m, "Div", "scaled", scores, test_number(m, "root", 1.7f));
+    test_output(TEST_NODE(m, "Softmax", "y", scaled));
+}
+
+static void two_factors(Model *m) /* as PyTorch writes scaled_dot_product_attention: the root of the factor at both */
+{
+    Value *x = test_input(m, "x", "N,5,8");
+    Value *q = TEST_NODE(m, "Mul", "qs", heads(m, "q", x, true, false), test_number(m, "root", 0.7f));
+    Value *k = TEST_NODE(m, "Mul", "ks", test_fill(m, "other", "1", 0.7f), heads(m, "k", x, false, true));
+    test_output(TEST_NODE(m, "MatMul", "y", q, k));
+}
+
+static void shown(Model *m) /* queries that are an output, and keys whose product has other readers */
+{
+    Value *x = test_input(m, "x", "N,5,8");
+    Value *q = heads(m, "q", x, true, false), *k = heads(m, "k", x, false, true);
+    Value *scores = TEST_NODE(m, "MatMul", "scores", q, k);
+    test_output(TEST_NODE(m, "Mul", "y", scores, test_number(m, "s", 0.5f)));
+    test_output(q);
+    test_output(TEST_NODE(m, "Neg", "z", k));
+}
+
+static void shared_weight(Model *m) /* queries by a weight that another product reads, keys without one */
+{
+    Value *x = test_input(m, "x", "N,5,8"), *w = test_floats(m, "w", "8,8");
+    Value *q = TEST_NODE(m, "MatMul", "q", x, w), *k = TEST_NODE(m, "Transpose", "k", x);
+    TEST_SET_INTS(k, "perm", 0, 2, 1);
+    test_output(TEST_NODE(m, "Mul", "y", TEST_NODE(m, "MatMul", "scores", q, k), test_number(m, "s", 0.5f)));
+    test_output(TEST_NODE(m, "MatMul", "z", x, w));
+}
+
+static void shared_bias(Model *m)
+{
+    Value *x = test_input(m, "x", "N,5,8"), *b = test_floats(m, "b", "8");
+    Value *q = TEST_NODE(m, "Add", "q", TEST_NODE(m, "MatMul", "qm", x, test_floats(m, "w", "8,8")), b);
+    test_output(TEST_NODE(m, "Mul", "y", TEST_NODE(m, "Unsqueeze", "u", q, TEST_INTS(m, "axes", 0)), test_number(m, "s", 0.5f)));
+    test_output(TEST_NODE(m, "Add", "z", x, b));
+}
+
+static void for_each_channel(Model *m)
+{
+    Value *x = test_input(m, "x", "N,5,8");
+    Value *q = TEST_NODE(m, "Transpose", "t", TEST_NODE(m, "MatMul", "q", x, test_floats(m, "w", "8,8")));
+    TEST_SET_INTS(q, "perm", 0, 2, 1);
+    test_output(TEST_NODE(m, "Mul", "y", q, test_floats(m, "s", "8,1")));
+}
+
+static void widened(Model *m) /* by a factor of more axes */
+{
+    Value *q = TEST_NODE(m, "Transpose", "t", TEST_NODE(m, "MatMul", "q", test_input(m, "x", "5,8"), test_floats(m, "w", "8,8")));
+    TEST_SET_INTS(q, "perm", 1, 0);
+    test_output(TEST_NODE(m, "Mul", "y", q, test_fill(m, "s", "1,1,1", 0.5f)));
+}
+
+TEST(the_factor_of_attention_goes_into_weights)
+{
+    static const char pass[] = "fold_scale_into_product";
+    static const PassCase cases[] = {
+        {"behind the product", attention, 13, pass, 1,
+         "MatMul Add Reshape Transpose MatMul Add Reshape Transpose MatMul Softmax"},
+        {"in front of it", two_factors, 13, pass, 2, "MatMul Add Reshape Transpose MatMul Reshape Transpose MatMul"},
+        {"others see the operands", shown, 13, pass, 0,
+         "MatMul Add Reshape Transpose MatMul Reshape Transpose MatMul Mul Neg"},
+        {"others read the weight", shared_weight, 13, pass, 0, "MatMul Transpose MatMul Mul MatMul"},
+        {"others read the bias", shared_bias, 13, pass, 0, "MatMul Add Unsqueeze Mul Add"},
+        {"a factor for each channel", for_each_channel, 13, pass, 0, "MatMul Transpose Mul"},
+        {"a factor of more axes", widened, 13, pass, 0, "MatMul Transpose Mul"},
+    };
+    test_pass(cases, COUNT_OF(cases));
+}
+
+static void conv_gate(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4,6,6");
+    Value *gate = TEST_NODE(m, "HardSigmoid", "y", TEST_NODE(m, "Conv", "c", x, test_floats(m, "w", "8,4,1,1")));
+    node_set_float(gate->producer, "alpha", 0.75f);
+    test_output(gate);
+}
+
+static void gemm_gate(Model *m)
+{
+    Value *x = test_input(m, "x", "N,4");
+    test_output(TEST_NODE(m, "HardSigmoid", "y", TEST_NODE(m, "Gemm", "g", x, test_floats(m, "w", "4,8"), test_floats(m, "b", "8"))));
+}
+
+static void read_twice(Model *m)
+{
+    Value *c = TEST_NODE(m, "Conv", "c", test_input(m, "x", "N,4,6,6"), test_floats(m, "w", "8,4,1,1"));
+    test_output(TEST_NODE(m, "Mul", "y", c, TEST_NODE(m, "HardSigmoid", "h", c)));
+}
+
+static void flat_gate(Model *m) /* nothing is left of what it reads */
+{
+    Value *c = TEST_NODE(m, "Conv", "c", test_input(m, "x", "N,4,6,6"), test_floats(m, "w", "8,4,1,1"));
+    Value *gate = TEST_NODE(m, "HardSigmoid", "y", c);
+    node_set_float(gate->producer, "alpha", 0.0f);
+    test_output(gate);
+}
+
+TEST(hard_sigmoid_goes_into_weights)
+{
+    static const char pass[] = "fold_hard_sigmoid";
+    static const PassCase cases[] = {
+        {"behind a convolution", conv_gate, 13, pass, 1, "Conv Clip"},
+        {"behind a matrix", gemm_gate, 13, pass, 1, "Gemm Clip"},
+        {"HardSwish", read_twice, 13, pass, 0, "Conv HardSigmoid Mul"},
+        {"alpha 0", flat_gate, 13, pass, 0, "Conv HardSigmoid"},
+    };
+    test_pass(cases, COUNT_OF(cases));
+}

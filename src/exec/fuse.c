@@ -208,7 +208,7 @@ static void fuse_conv(Fuser *fuser, int s)
         fuse_join(fuser, &chain, conv_node(fuser, &chain, conv, def));
 }
 
-enum { MUL_A = 0, MUL_B = 3, MUL_Y = 6, GATE_SUM = 7 };
+enum { MUL_A = 0, MUL_B = 3, MUL_Y = 6, GATE_OWN = 7 };
 
 /* An 8-bit gate of x alone: its QLinearSigmoid, or its QLinearAdd with a constant, which is what HardSigmoid becomes. */
 static bool is_gate_of(const Fuser *fuser, int g, const Value *x)
@@ -227,21 +227,22 @@ static bool is_gate_of(const Fuser *fuser, int g, const Value *x)
     return false;
 }
 
-/* x, its scale and zero point; scales and zero points of the gate and of the product; of a sum, all it has. */
+/* x, its scale and zero point; scales and zero points that the product reads the gate with and writes; what the gate has. */
 static Node *gated_node(const Fuser *fuser, const Node *mul, int x_side, const Node *gate)
 {
-    enum { SIGMOID_Y = 3, MORE = 6 };
     bool sum = strcmp(gate->op_type, "QLinearAdd") == 0;
-    Node *node = fuse_new_node(fuser, mul, &op_private_qlineargated, GATE_SUM + MORE, 0, mul->out[0]);
+    int own = sum ? MUL_Y + 2 : 4; /* scales and zero points of QLinearSigmoid; with the data between them of QLinearAdd */
+    Node *node = fuse_new_node(fuser, mul, &op_private_qlineargated, GATE_OWN + own, 0, mul->out[0]);
     for (int i = 0; i < 3; i++)
         node->in[i] = mul->in[x_side + i];
     for (int i = 0; i < 2; i++) {
-        node->in[3 + i] = node_in(gate, (sum ? MUL_Y : SIGMOID_Y) + i);
+        node->in[3 + i] = node_in(mul, MUL_B - x_side + 1 + i);
         node->in[5 + i] = node_in(mul, MUL_Y + i);
     }
-    for (int i = 0; i < MORE && sum; i++) /* x itself is left out: input 0 stands for it */
-        node->in[GATE_SUM + i] = gate->in[i] == mul->in[x_side] && i % MUL_B == 0 ? NULL : gate->in[i];
-    node->n_in = sum ? GATE_SUM + MORE : GATE_SUM;
+    for (int i = 0; i < own; i++) { /* x itself is left out: input 0 stands for it */
+        Value *in = node_in(gate, sum ? i : i + 1);
+        node->in[GATE_OWN + i] = in == mul->in[x_side] ? NULL : in;
+    }
     return node;
 }
 
@@ -249,7 +250,8 @@ static Node *gated_node(const Fuser *fuser, const Node *mul, int x_side, const N
 static bool is_fixed(const Node *node)
 {
     for (int i = 1; i < node->n_in; i++) {
-        bool data = i >= GATE_SUM && (i - GATE_SUM) % MUL_B == 0;
+        bool sum = node->n_in == GATE_OWN + MUL_Y + 2;
+        bool data = sum && (i == GATE_OWN || i == GATE_OWN + MUL_B);
         if (node->in[i] == NULL ? !data : node->in[i]->constant == NULL || node->in[i]->producer != NULL)
             return false;
     }

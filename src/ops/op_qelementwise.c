@@ -112,26 +112,29 @@ static Status eval_leaky_relu(EvalCtx *ctx)
     return eval_table(ctx, leaky_relu, node_float(ctx->node, "alpha", 0.01F));
 }
 
-/* ---- QLinearGated: x x_scale x_zero, gate_scale gate_zero, y_scale y_zero ---------------------------------------------
+/* ---- QLinearGated: x x_scale x_zero, gate_scale gate_zero, y_scale y_zero, and what the gate has ------------------------
  *
- * QLinearMul of x and its QLinearSigmoid; or, with six more inputs, of x and the QLinearAdd that has these, in which x itself is
- * left out and the other side is one constant.
+ * QLinearMul of x and its QLinearSigmoid (x_scale x_zero, y_scale y_zero); or of x and the QLinearAdd that has the next six, in
+ * which x itself is left out and the other side is one constant, and then y_scale y_zero. The same bytes may be written with one
+ * scale and read with another.
  */
 
-enum { GATE_SUM = 7, GATE_SUM_B = 10, GATE_INPUTS = 13 };
+enum { GATE_OWN = 7, GATE_SUM_B = 10, GATE_SIGMOID_INPUTS = 11, GATE_INPUTS = 15 };
 
 /* The gate of each of the 256 bytes. */
-static Status gate_table(const EvalCtx *ctx, Scale8 x, Scale8 gate, const uint8_t bytes[256], uint8_t ret[256])
+static Status gate_table(const EvalCtx *ctx, const uint8_t bytes[256], uint8_t ret[256])
 {
     DType dtype = ctx->in[0]->dtype;
-    Scale8 a, b;
+    Scale8 a, b, gate;
 
-    if (ctx->n_in <= GATE_SUM) {
-        table_build(x, gate, sigmoid, 0.0F, ret);
+    TRY(read_scale8(ctx, ctx->n_in - 2, ctx->n_in - 1, dtype, &gate));
+    if (ctx->n_in == GATE_SIGMOID_INPUTS) {
+        TRY(read_scale8(ctx, GATE_OWN, GATE_OWN + 1, dtype, &a));
+        table_build(a, gate, sigmoid, 0.0F, ret);
         return NULL;
     }
-    const Tensor *left = eval_in(ctx, GATE_SUM), *right = eval_in(ctx, GATE_SUM_B);
-    TRY(read_scale8(ctx, GATE_SUM + 1, GATE_SUM + 2, dtype, &a));
+    const Tensor *left = eval_in(ctx, GATE_OWN), *right = eval_in(ctx, GATE_SUM_B);
+    TRY(read_scale8(ctx, GATE_OWN + 1, GATE_OWN + 2, dtype, &a));
     TRY(read_scale8(ctx, GATE_SUM_B + 1, GATE_SUM_B + 2, dtype, &b));
     qlinear_add_row(left == NULL ? bytes : left->data, left == NULL, a, right == NULL ? bytes : right->data, right == NULL, b,
                     256, gate, ret);
@@ -149,7 +152,7 @@ static Status gated_table(const EvalCtx *ctx, uint8_t ret[256])
     TRY(read_scale8(ctx, 5, 6, dtype, &y));
     for (int i = 0; i < 256; i++)
         bytes[i] = (uint8_t)i;
-    TRY(gate_table(ctx, x, gate, bytes, gates));
+    TRY(gate_table(ctx, bytes, gates));
     qlinear_mul_row(bytes, 1, x, gates, 1, gate, 256, y, ret);
     return NULL;
 }
@@ -379,7 +382,7 @@ const OpDef op_private_qlineargated = {
     .type = "QLinearGated",
     .domain = DOMAIN_MICROSOFT,
     .versions = {1},
-    .min_in = 6,
+    .min_in = GATE_OWN,
     .max_in = GATE_INPUTS,
     .min_out = 1,
     .max_out = 1,

@@ -78,9 +78,11 @@ static const char *match_gate(Value *value, const Value *x, double *ret_c)
 }
 
 /* The last Mul of a GELU: its operands, each with its factor, are x and the gate, or it applies the last factor. */
-static const char *match_gelu(Node *node, Value **ret_x)
+const char *match_gelu(Node *node, Value **ret_x)
 {
     double factor[3] = {1, 1, 1};
+    if (node->n_in != 2)
+        return NULL;
     Value *whole = read_factor(node, &factor[2]);
     Node *product = whole == NULL ? node : match_maker(whole, "Mul");
     if (product == NULL || !node_is(product, "Mul"))

@@ -25,6 +25,8 @@ Value *match_negated(const Value *value);
 bool match_polynomial(const Value *value, const Value *x, double coefficient[MATCH_DEGREE + 1]);
 /* The same, and it is shift + scale * x. */
 bool match_affine(const Value *value, const Value *x, double *scale, double *shift);
+/* fuse_gelu.c: x and "none" or "tanh" of a GELU written out whose last node this is; NULL: it is none. */
+const char *match_gelu(Node *node, Value **ret_x);
 /* A constant of this shape stretches to `shape` and does not widen it. */
 bool match_fits_into(const Tensor *constant, const Shape *shape);
 /* The node gives way to a node of this type on x, with a float attribute or none (NULL). */

@@ -24,7 +24,7 @@ typedef struct NodeDecision {
     bool weighted;          /* Conv, Gemm, MatMul and their like with constant weights */
     int64_t macs;           /* multiply-accumulates a sample, 0 when it has none or they are not known */
     float rescale;          /* its input 0 is read with the scale times this (HardSigmoid, Tanh); 0: as it is */
-    bool halved;            /* what it gives is (y + 1) / 2 (Tanh): its Q has half its DQ's scale, and a zero point 128 lower */
+    QParams written;        /* of its output's Q, where its DQ reads another scale (Tanh, GELU); scale 0: they are the same */
     double weight_sqnr_db;  /* of its int8 weight; NAN when it has none */
 } NodeDecision;
 
@@ -51,6 +51,7 @@ typedef struct QuantPlan {
     ValueDecision *values;  /* by value id, likewise */
     uint32_t n_values;
     ElementCounts counts;   /* of one sample, for MACs; may be empty */
+    bool integer_gelu;      /* GELU behind integers becomes a table and a product of bytes */
     bool ignore_costs;      /* nodes that would be slower in integers are quantized all the same */
     const char *const *kept_float; /* by node id: why the node must stay float, NULL: it need not; or NULL: no node must */
     const MomentTable *moments; /* weights are rounded by them; NULL: to the nearest */

@@ -34,15 +34,16 @@ static Status get_parameters(PassContext *context, const Value *value, const Val
     return NULL;
 }
 
-/* What Q writes with: the DQ's own, or half the scale and the zero point of [0, 1). */
-static void get_written(const PassContext *context, const Value *value, const ValueDecision *decision, Value *written[2])
+/* What Q writes with, where that is not what the DQ reads with. */
+static void get_written(const PassContext *context, const Value *value, Value *written[2])
 {
     const Node *producer = value->producer;
-    if (producer == NULL || producer->id >= context->plan->n_nodes || !context->plan->nodes[producer->id].halved)
+    if (producer == NULL || producer->id >= context->plan->n_nodes || !(context->plan->nodes[producer->id].written.scale > 0.0f))
         return;
     Graph *graph = context->model->graph;
-    written[0] = graph_add_float(graph, "halved_scale", decision->params.scale / 2.0f);
-    written[1] = graph_add_scalar(graph, "halved_zero_point", decision->params.dtype, decision->params.zero_point - 128);
+    const QParams *params = &context->plan->nodes[producer->id].written;
+    written[0] = graph_add_float(graph, "written_scale", params->scale);
+    written[1] = graph_add_scalar(graph, "written_zero_point", params->dtype, params->zero_point);
 }
 
 static Status add_pair(PassContext *context, Value *value, Node *before, Value *const parameters[2], Value *const written[2],
@@ -102,7 +103,7 @@ static Status quantize_value(PassContext *context, Value *value)
     Node *before = value->producer == NULL ? context->model->graph->first : value->producer->next;
     Value *real = NULL;
     Value *written[2] = {parameters[0], parameters[1]};
-    get_written(context, value, decision, written);
+    get_written(context, value, written);
     TRY(add_pair(context, value, before, parameters, written, &real));
     TRY(redirect_uses(context, value, real, real->producer->prev, by_integer));
     if (by_integer && value->n_outputs > 0)

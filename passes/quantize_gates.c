@@ -23,10 +23,11 @@ static void make_addition(Node *node, NodeDecision *decision)
     node_set_input(node, 1, beta);
 }
 
-static void make_table(Node *node, NodeDecision *decision)
+/* Its Q has half its DQ's scale, and a zero point 128 lower: (y + 1) / 2. */
+static void make_table(Node *node, NodeDecision *decision, const QParams *read)
 {
     decision->rescale = 2.0f;
-    decision->halved = true;
+    decision->written = (QParams){read->scale / 2.0f, read->zero_point - 128, read->dtype};
     node->op_type = "Sigmoid";
 }
 
@@ -36,7 +37,10 @@ static Status run(PassContext *context)
         bool hard = node_is(node, "HardSigmoid");
         if (quant_fate(context->plan, node) != FATE_INTEGER || !(hard || node_is(node, "Tanh")))
             continue;
-        (hard ? make_addition : make_table)(node, &context->plan->nodes[node->id]);
+        if (hard)
+            make_addition(node, &context->plan->nodes[node->id]);
+        else
+            make_table(node, &context->plan->nodes[node->id], &quant_value_decision(context->plan, node->out[0])->params);
         ops_bind_node(node);
         ++*context->changes;
     }

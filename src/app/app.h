@@ -52,7 +52,7 @@ typedef struct Options {
     /* calibration and quantization */
     const char *method, *ranges_in, *ranges_out, *shard;
     double max_drop, min_sqnr, min_agreement; /* targets; NAN: not given */
-    const char *effort, *equalize, *smooth_quant, *bias_correction, *placement;
+    const char *effort, *equalize, *smooth_quant, *bias_correction, *integer_gelu, *placement;
     Texts exclude, exclude_ops, only; /* patterns */
     /* passes */
     const char *shape; /* sizes of inputs with dynamic axes: "x=1x3x64x64,..." */

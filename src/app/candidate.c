@@ -13,6 +13,7 @@ Status candidate_build(const Options *options, const Model *model, const Target 
     PassRecord *own = arena_array(clone->arena, pass_count(), sizeof own[0]);
     plan->counts = counts;
     plan->kept_float = recipe->kept_float;
+    plan->integer_gelu = recipe->integer_gelu;
     plan->ignore_costs = recipe->ignore_costs || (options->placement != NULL && strcmp(options->placement, "all") == 0);
     Status status = setup_passes(options, clone->arena, &passes);
     passes.channels = recipe->means;

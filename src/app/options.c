@@ -83,6 +83,8 @@ static const OptionRow rows[] = {
      "the same between a normalization and the weights behind it", "auto|on|off"},
     {"bias-correction", 0, OPTION_TEXT, AT(bias_correction), COMMAND_QUANTIZE, "WHEN",
      "make up in the biases for what rounding the weights adds to the means (auto: where it is measured to help)", "auto|on|off"},
+    {"integer-gelu", 0, OPTION_TEXT, AT(integer_gelu), COMMAND_QUANTIZE, "WHEN",
+     "GELU as a table and a product of bytes (auto: unless the outputs lose over 2 dB)", "auto|on|off"},
     {"samples", 0, OPTION_COUNT, AT(samples), DATA, "N", "use N samples, evenly spread (default: all; bench: 1)", NULL},
     {"seed", 0, OPTION_COUNT, AT(seed), DATA, "S", "draw the N samples at random, the same ones for the same S", NULL},
     {"method", 0, OPTION_TEXT, AT(method), CALIBRATE | COMMAND_MERGE, "NAME",

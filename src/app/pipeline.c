@@ -332,6 +332,7 @@ static Status calibrate(Pipeline *p)
     TRY(setup_plan(p->job.options, p->model, &plan));
     Status status = end_proof(p, plan);
     p->search = new_search(p);
+    p->search.integer_gelu = recipe_wants_gelu(&p->search);
     p->job.search = &p->search;
     bool searching = may_search(p->job.options);
     if (status == NULL)
@@ -341,6 +342,8 @@ static Status calibrate(Pipeline *p)
     plan_free(plan);
     if (status == NULL && searching)
         status = end_search(p);
+    if (status == NULL)
+        status = recipe_gelu(&p->search, p->job.calibration.ranges, p->kept_float);
     if (status == NULL)
         status = recipe_bias(&p->search, p->job.calibration.ranges, p->kept_float);
     if (status == NULL)

@@ -22,7 +22,8 @@ Status product_build(Search *search, const RangeTable *ranges, const char *const
                      bool external, Product *ret)
 {
     size_t n_nodes = search->model->n_node_ids;
-    Recipe recipe = {.ranges = ranges, .kept_float = kept_float, .means = search->means, .moments = search->moments};
+    Recipe recipe = {.ranges = ranges, .kept_float = kept_float, .means = search->means, .moments = search->moments,
+                     .integer_gelu = search->integer_gelu};
     Product product = {.records = xcalloc(pass_count(), sizeof product.records[0]),
                        .kept_float = xcalloc(MAX(n_nodes, 1), sizeof product.kept_float[0])};
     memcpy(product.kept_float, kept_float, n_nodes * sizeof kept_float[0]);

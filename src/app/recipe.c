@@ -50,7 +50,7 @@ static Status quick_noise(Search *search, const Dataset *few, const char *what, 
     if (status != NULL)
         return status;
     RangeTable *ranges = sights_choose(&sights, rule, search->team);
-    Recipe recipe = {.ranges = ranges, .means = search->means};
+    Recipe recipe = {.ranges = ranges, .means = search->means, .integer_gelu = search->integer_gelu};
     status = candidate_noise(search, &recipe, what, ret, NULL);
     ranges_free(ranges);
     sights_release(&sights);

@@ -40,8 +40,9 @@ Status recipe_means(Search *search, const Dataset *dataset)
 
 Status recipe_bias(Search *search, const RangeTable *ranges, const char *const *kept_float)
 {
-    const Recipe without = {.ranges = ranges, .kept_float = kept_float};
-    const Recipe with = {.ranges = ranges, .kept_float = kept_float, .means = search->means};
+    const Recipe with = {.ranges = ranges, .kept_float = kept_float, .means = search->means, .integer_gelu = search->integer_gelu};
+    Recipe without = with;
+    without.means = NULL;
     double before = 0.0, after = 0.0;
     if (search->means == NULL || strcmp(word_of(search), "on") == 0 || search->judge == NULL)
         return NULL;

@@ -203,7 +203,8 @@ Status recipe_rounding(Search *search, const Dataset *dataset, const RangeTable 
         return NULL;
     MomentTable *table = xcalloc(1, sizeof *table);
     *table = (MomentTable){xcalloc(MAX(search->model->n_node_ids, 1), sizeof table->rows[0]), search->model->n_node_ids};
-    Recipe nearest = {.ranges = ranges, .kept_float = kept_float, .means = search->means}, learned = nearest;
+    Recipe nearest = {.ranges = ranges, .kept_float = kept_float, .means = search->means, .integer_gelu = search->integer_gelu};
+    Recipe learned = nearest;
     learned.moments = table;
     double before = 0.0, after = 0.0;
     Status status = measure(search, dataset, table);

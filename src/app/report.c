@@ -245,6 +245,7 @@ static void add_search(cJSON *root, const Job *job)
     add_text(object, "equalized", job->equalized);
     cJSON_AddBoolToObject(object, "biases_corrected", search->means != NULL);
     cJSON_AddBoolToObject(object, "rounding_learned", search->moments != NULL);
+    cJSON_AddBoolToObject(object, "integer_gelu", search->integer_gelu);
     cJSON *trials = cJSON_AddArrayToObject(object, "trials");
     for (size_t i = 0; i < search->n_trials; i++) {
         cJSON *row = cJSON_CreateObject();

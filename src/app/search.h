@@ -53,6 +53,7 @@ typedef struct Recipe {
     bool ignore_costs; /* see QuantPlan */
     const ChannelTable *means; /* biases are corrected by them; NULL: they are not */
     const MomentTable *moments; /* weights are rounded by them; NULL: to the nearest */
+    bool integer_gelu; /* see QuantPlan */
 } Recipe;
 
 typedef struct Trial {
@@ -71,6 +72,7 @@ typedef struct Search {
     View view;
     ChannelTable *means;         /* that the finished model's biases are corrected by; NULL: they are not */
     MomentTable *moments;        /* that the finished model's weights are rounded by; NULL: to the nearest */
+    bool integer_gelu;           /* see QuantPlan; of the finished model, and of all that is tried */
     Team *team;
     Arena *arena;
     Trial *trials;               /* what was tried, in order */
@@ -128,6 +130,10 @@ MUST_USE Status recipe_means(Search *search, const Dataset *dataset);
 /* recipe_rounding.c: search->moments, where rounding by them lowers the noise; more of them at --effort max. */
 MUST_USE Status recipe_rounding(Search *search, const Dataset *dataset, const RangeTable *ranges, const char *const *kept_float);
 void moment_table_free(MomentTable *table); /* NULL is fine */
+/* recipe_gelu.c: whether GELU starts in integers: there is one, the target is quick with it, and options do not forbid it. */
+bool recipe_wants_gelu(const Search *search);
+/* Back in float where that makes the outputs far more exact, unless options ask for integers. */
+MUST_USE Status recipe_gelu(Search *search, const RangeTable *ranges, const char *const *kept_float);
 /* recipe_bias.c: lets go of the means where they do not lower the noise, unless options ask for them. */
 MUST_USE Status recipe_bias(Search *search, const RangeTable *ranges, const char *const *kept_float);
 /* Replaces *ranges by the best found, and marks in kept_float (by node id, all NULL or given) what must stay float. */

@@ -50,7 +50,8 @@ static Status noise_alone(Search *search, const RangeTable *ranges, const Nodes 
             kept[node->id] = elsewhere;
     for (size_t i = from; i < to; i++)
         kept[nodes->items[i]->id] = NULL;
-    Recipe recipe = {.ranges = ranges, .kept_float = kept, .ignore_costs = true, .means = search->means};
+    Recipe recipe = {.ranges = ranges, .kept_float = kept, .ignore_costs = true, .means = search->means,
+                     .integer_gelu = search->integer_gelu};
     Status status = candidate_noise(search, &recipe, NULL, ret, NULL);
     free(kept);
     return status;

@@ -80,7 +80,8 @@ static Status try_piece(Search *search, const Choice *choice, const char *const 
     copy_ranges(choice, m, rows[0], rows[1], tried);
     char *what = xprintf("ranges by %s from '%s' to '%s'", methods[m].name, choice->sights->rows[rows[0]].name,
                          choice->sights->rows[rows[1] - 1].name);
-    Recipe recipe = {.ranges = tried, .kept_float = kept_float, .means = search->means};
+    Recipe recipe = {.ranges = tried, .kept_float = kept_float, .means = search->means,
+                     .integer_gelu = search->integer_gelu};
     Status status = candidate_noise(search, &recipe, what, &tried_noise, tried_each);
     if (status == NULL && is_better(search, tried_each, each, tried_noise, *noise)) {
         *noise = tried_noise;
@@ -123,7 +124,8 @@ static Status try_methods(Search *search, Choice *choice, const char *const *kep
     Status status = NULL;
     for (int m = 0; m < N_METHODS && status == NULL; m++) {
         char *what = xprintf("ranges by %s", methods[m].name);
-        Recipe recipe = {.ranges = choice->tables[m], .kept_float = kept_float, .means = search->means};
+        Recipe recipe = {.ranges = choice->tables[m], .kept_float = kept_float, .means = search->means,
+                         .integer_gelu = search->integer_gelu};
         status = candidate_noise(search, &recipe, what, &choice->noise[m], tried);
         if (status == NULL && (m == 0 || choice->noise[m] < least)) {
             least = choice->noise[m];

@@ -140,6 +140,7 @@ holds "biases corrected without a trial" job --effort fast --bias-correction on
 holds "the report says so" grep -q '"biases_corrected":[[:space:]]*true' a.json
 holds "and the model is another" sh -c '! cmp -s a.onnx plain.onnx'
 holds "channels equalized without a trial" job --effort fast --equalize on
+refuses "GELU in some other way" 2 "auto|on|off" "$glyphs" --calib "$demo/calib" --integer-gelu maybe -o o.onnx
 holds "one scale for a weight" job --effort fast --per-tensor
 holds "a target by name" job --effort fast --target tensorrt
 refuses "a target with another type" 2 "must be s8" "$glyphs" --calib "$demo/calib" --target tensorrt --act u8 -o o.onnx

@@ -110,6 +110,7 @@ Quantized quantized_how(void (*build)(Model *model), const Target *target, const
         tensor_release(&output);
     }
     f.decisions = quant_plan_new(f.integers);
+    f.decisions->integer_gelu = how != NULL && how->integer_gelu;
     run_stage(f.integers, PASS_QUANTIZE, channels, f.ranges, target, f.decisions);
     CHECK_OK(model_verify(f.integers));
     channels_free(channels);

@@ -22,6 +22,7 @@ typedef struct QuantizedHow {
     void (*look)(const Model *model, ChannelTable *table);
     bool equalize; /* channels between weights, before ranges are taken */
     bool correct;  /* biases by the means of channels */
+    bool integer_gelu;
 } QuantizedHow;
 
 Quantized quantized_for(void (*build)(Model *model), const Target *target);

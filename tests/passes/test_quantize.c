@@ -17,9 +17,9 @@
 
 /* Steps as expected; close to float on a sample that calibration did not see; the integer run equals the run node by node in
  * float arithmetic to within one step of the output. */
-static void check_quantized(void (*build)(Model *model), const char *steps, double least_sqnr_db)
+static void check_quantized_how(void (*build)(Model *model), const QuantizedHow *how, const char *steps, double least_sqnr_db)
 {
-    Quantized f = quantized_for(build, target_find("ort-x86"));
+    Quantized f = quantized_how(build, target_find("ort-x86"), how);
     char *names = quantized_steps(f.integers);
     CHECK_TEXT(names, steps);
     free(names);
@@ -38,6 +38,11 @@ static void check_quantized(void (*build)(Model *model), const char *steps, doub
     tensor_release(&reference);
     tensor_release(&emulated);
     quantized_release(&f);
+}
+
+static void check_quantized(void (*build)(Model *model), const char *steps, double least_sqnr_db)
+{
+    check_quantized_how(build, NULL, steps, least_sqnr_db);
 }
 
 /* ---- graphs ------------------------------------------------------------------------------------------------------ */
@@ -210,6 +215,66 @@ TEST(quantize_leaves_float_islands_whole)
 {
     check_quantized(float_island,
                     "QuantizeLinear QLinearConv DequantizeLinear Tanh Elu QuantizeLinear QLinearConv DequantizeLinear", 26.0);
+}
+
+/* x (1 + Erf(x / sqrt 2)) / 2 behind a product with a bias, in front of `after`. */
+static Value *erf_gelu(Model *m, Value *x)
+{
+    Value *f = TEST_NODE(m, "Erf", "erf", TEST_NODE(m, "Div", "scaled", x, test_number(m, "root", 1.41421356f)));
+    Value *g = TEST_NODE(m, "Mul", "gated", x, TEST_NODE(m, "Add", "shifted", f, test_number(m, "one", 1.0f)));
+    return TEST_NODE(m, "Mul", "gelu", g, test_number(m, "half", 0.5f));
+}
+
+static Value *biased_product(Model *m)
+{
+    Value *a = TEST_NODE(m, "MatMul", "a", test_input(m, "x", "N,50,12"), test_floats(m, "w1", "12,64"));
+    return TEST_NODE(m, "Add", "b", a, test_floats(m, "b1", "64"));
+}
+
+static void gelu_between_products(Model *m)
+{
+    test_output(TEST_NODE(m, "MatMul", "y", erf_gelu(m, biased_product(m)), test_floats(m, "w2", "64,8")));
+}
+
+static void gelu_op_between_matrices(Model *m)
+{
+    model_set_opset(m, "", 20);
+    Value *a = TEST_NODE(m, "Gemm", "a", test_input(m, "x", "N,12"), test_floats(m, "w1", "12,64"), test_floats(m, "b1", "64"));
+    test_output(TEST_NODE(m, "Gemm", "y", TEST_NODE(m, "Gelu", "g", a), test_floats(m, "w2", "64,8")));
+}
+
+static void gelu_at_the_end(Model *m)
+{
+    test_output(erf_gelu(m, biased_product(m)));
+}
+
+static void gelu_of_what_others_read(Model *m)
+{
+    Value *b = biased_product(m);
+    test_output(TEST_NODE(m, "MatMul", "y", erf_gelu(m, b), test_floats(m, "w2", "64,8")));
+    test_output(TEST_NODE(m, "Exp", "z", b));
+}
+
+static void gelu_with_float_readers(Model *m)
+{
+    Value *g = erf_gelu(m, biased_product(m));
+    test_output(TEST_NODE(m, "MatMul", "y", g, test_floats(m, "w2", "64,8")));
+    test_output(TEST_NODE(m, "Exp", "z", g));
+}
+
+TEST(quantize_runs_gelu_in_integers_where_asked)
+{
+    static const QuantizedHow asked = {.integer_gelu = true};
+    check_quantized_how(gelu_between_products, &asked,
+                        "QuantizeLinear Reshape QGemm Reshape QLinearSigmoid QLinearMul MatMulIntegerToFloat", 30.0);
+    check_quantized_how(gelu_op_between_matrices, &asked, "QuantizeLinear QGemm QLinearSigmoid QLinearMul QGemm", 30.0);
+    check_quantized_how(gelu_at_the_end, &asked, "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul", 30.0);
+    check_quantized_how(gelu_of_what_others_read, &asked,
+                        "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul QuantizeLinear MatMulIntegerToFloat Exp", 30.0);
+    check_quantized_how(gelu_with_float_readers, &asked,
+                        "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul QuantizeLinear MatMulIntegerToFloat Exp", 30.0);
+    check_quantized(gelu_between_products,
+                    "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul QuantizeLinear MatMulIntegerToFloat", 30.0);
 }
 
 /* A spectrogram in the model: the filters and the mel bands stay float, what hears the logarithm does not. */

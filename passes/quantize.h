@@ -23,6 +23,7 @@ typedef struct NodeDecision {
     const char *runs_as;    /* what the target makes of it: "QLinearConv", "Conv (float)" ... */
     bool weighted;          /* Conv, Gemm, MatMul and their like with constant weights */
     int64_t macs;           /* multiply-accumulates a sample, 0 when it has none or they are not known */
+    bool rereads;           /* Mul by a number: what it gives are the integers of its input, read with another scale */
     float rescale;          /* its input 0 is read with the scale times this (HardSigmoid, Tanh); 0: as it is */
     QParams written;        /* of its output's Q, where its DQ reads another scale (Tanh, GELU); scale 0: they are the same */
     double weight_sqnr_db;  /* of its int8 weight; NAN when it has none */
@@ -66,6 +67,8 @@ const Value *quant_range_source(const Value *value);
  * why not. */
 const char *quant_absorb_problem(const Node *node);
 bool quant_reads(const QuantRule *rule, int i); /* input i is data that is quantized */
+/* The operand of a Mul by one positive number, which is a matter of the scale alone; -1: it is no such node. */
+int quant_scaled_operand(const Node *node, float *ret_factor);
 /* By value id, in arena. */
 const WatchLevel *quant_watch_levels(const Model *model, const Target *target, Arena *arena);
 

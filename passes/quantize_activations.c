@@ -8,6 +8,8 @@
  *
  *     Sigmoid 2x ─ Q, DQ (1/128, 128)      ==>    Sigmoid ─ Q (1/256, 0) ─ DQ (1/128, 128) ─     a Tanh, see quantize_gates.c
  *
+ *     x_q ─ DQ (s) ─ Mul 0.125 ─ v          ==>    x_q ─ DQ (0.125 s) ─ v               the same integers: no op is left
+ *
  * One Q and one DQ a value; values of one scale (in and out of MaxPool, Reshape ...) share their scale initializers.
  */
 #include "passes/pass.h"
@@ -92,26 +94,58 @@ static Status redirect_uses(PassContext *context, Value *value, Value *real, con
     return NULL;
 }
 
+/* The integers in front of a Mul by a number, read with the scale behind it. */
+static Status reread(PassContext *context, Value *value, Value *const parameters[2], Value **ret)
+{
+    float unused;
+    Node *mul = value->producer;
+    const Node *dequantize = mul->in[quant_scaled_operand(mul, &unused)]->producer;
+    const char *name = arena_printf(context->model->arena, "%s_dequantized", value->name);
+    Value *real = graph_value(mul->graph, model_fresh_name(context->model, name));
+    Value *in[3] = {dequantize->in[0], parameters[0], parameters[1]};
+    *ret = real;
+    return ops_add_node(mul->graph, mul->next, "DequantizeLinear", "", real->name, 3, in, real, NULL);
+}
+
+static bool rereads(const PassContext *context, const Value *value)
+{
+    const Node *producer = value->producer;
+    return producer != NULL && producer->id < context->plan->n_nodes && context->plan->nodes[producer->id].rereads;
+}
+
 static Status quantize_value(PassContext *context, Value *value)
 {
     ValueDecision *decision = quant_value_decision(context->plan, value);
     if (decision == NULL || !decision->quantized)
         return NULL;
     bool by_integer = decision->by_integer;
-    Value *parameters[2];
+    Value *parameters[2], *real = NULL;
     TRY(get_parameters(context, value, decision, parameters));
-    Node *before = value->producer == NULL ? context->model->graph->first : value->producer->next;
-    Value *real = NULL;
-    Value *written[2] = {parameters[0], parameters[1]};
-    get_written(context, value, written);
-    TRY(add_pair(context, value, before, parameters, written, &real));
-    TRY(redirect_uses(context, value, real, real->producer->prev, by_integer));
+    if (rereads(context, value)) {
+        TRY(reread(context, value, parameters, &real));
+        TRY(redirect_uses(context, value, real, real->producer, by_integer));
+    } else {
+        Node *before = value->producer == NULL ? context->model->graph->first : value->producer->next;
+        Value *written[2] = {parameters[0], parameters[1]};
+        get_written(context, value, written);
+        TRY(add_pair(context, value, before, parameters, written, &real));
+        TRY(redirect_uses(context, value, real, real->producer->prev, by_integer));
+    }
     if (by_integer && value->n_outputs > 0)
         value_take_name(real, value);
     if (real->n_uses == 0 && real->n_outputs == 0) /* every reader wanted another scale */
         node_remove(real->producer);
     ++*context->changes;
     return NULL;
+}
+
+/* Its readers have been given what they read; a Mul by a number that is one of scales goes. */
+static void drop_scale(PassContext *context, Node *node)
+{
+    if (node->id >= context->plan->n_nodes || !context->plan->nodes[node->id].rereads)
+        return;
+    context->plan->nodes[node->id].fate = FATE_ABSORBED;
+    pass_remove_dead(node);
 }
 
 static Status run(PassContext *context)
@@ -124,6 +158,7 @@ static Status run(PassContext *context)
         for (int i = 0; i < node->n_out; i++)
             if (node->out[i] != NULL)
                 TRY(quantize_value(context, node->out[i]));
+        drop_scale(context, node);
     }
     return NULL;
 }

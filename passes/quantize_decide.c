@@ -391,6 +391,8 @@ static const Range *whole_range(Decider *decider, const Value *value)
 static void give_outputs(Decider *decider, const Node *node)
 {
     QuantKind kind = node->def->quant.kind;
+    float factor = 1.0f;
+    int scaled = quant_scaled_operand(node, &factor);
     for (int i = 0; i < node->n_out; i++) {
         ValueDecision *decision = &decider->plan->values[node->out[i]->id];
         decision->quantized = true;
@@ -405,6 +407,10 @@ static void give_outputs(Decider *decider, const Node *node)
             int32_t low, high;
             quant_limits(decider->target->activation, &low, &high);
             decision->params = (QParams){1.0f / 256.0f, low, decider->target->activation};
+        } else if (scaled >= 0) {
+            decision->params = decider->plan->values[node->in[scaled]->id].params;
+            decision->params.scale *= factor;
+            decider->plan->nodes[node->id].rereads = true;
         } else if (node_is(node, "Tanh")) {
             int32_t low, high;
             quant_limits(decider->target->activation, &low, &high);
@@ -421,6 +427,7 @@ static void decide_node(Decider *decider, const Node *node)
 {
     NodeDecision *decision = decision_of(decider, node);
     decision->fate = choose_fate(decider, node);
+    decision->rereads = false;
     mark_flowing(decider, node, decision->fate);
     if (decision->fate == FATE_FLOAT)
         return;
@@ -495,6 +502,8 @@ static const char *runs_as(const Decider *decider, const Node *node, NodeFate fa
         return "part of the quantization in front of it";
     if (fate == FATE_FLOAT)
         return arena_printf(decider->plan->arena, "%s (float)", node->op_type);
+    if (decider->plan->nodes[node->id].rereads)
+        return "a scale of what reads it";
     if (node->def->quant.kind == QUANT_SAME_SCALE)
         return arena_printf(decider->plan->arena, "%s (on 8-bit data)", node->op_type);
     if (!decider->target->requantizes)

@@ -30,6 +30,21 @@ const char *quant_absorb_problem(const Node *node)
     return NULL;
 }
 
+int quant_scaled_operand(const Node *node, float *ret_factor)
+{
+    const float least = 1e-6f;
+    for (int data = 0; node_is(node, "Mul") && node->domain[0] == '\0' && data < 2; data++) {
+        const Tensor *number = node_constant(node, 1 - data);
+        const Value *value = node_in(node, data);
+        if (value == NULL || value->constant != NULL || number == NULL || number->dtype != DT_FLOAT || number->count != 1 ||
+            number->rank > MAX(value->type.shape.rank, 0))
+            continue;
+        *ret_factor = ((const float *)number->data)[0];
+        return *ret_factor >= least && *ret_factor <= 1.0f / least ? data : -1;
+    }
+    return -1;
+}
+
 static bool is_standard(const Node *node)
 {
     return node != NULL && node->def != NULL && node->domain[0] == '\0';

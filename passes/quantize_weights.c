@@ -125,7 +125,7 @@ static Status quantize_operand(PassContext *context, Node *node, int i)
 static Status run(PassContext *context)
 {
     for (Node *node = context->model->graph->first; node != NULL; node = node->next) {
-        if (quant_fate(context->plan, node) != FATE_INTEGER)
+        if (quant_fate(context->plan, node) != FATE_INTEGER || context->plan->nodes[node->id].rereads)
             continue;
         if (node->def->quant.kind == QUANT_WEIGHTED)
             TRY(quantize_weighted(context, node));

@@ -170,7 +170,7 @@ static void scaled_swish(Model *m)
 TEST(quantize_runs_swish_in_integers)
 {
     check_quantized(swish, "QuantizeLinear QLinearConv QLinearSigmoid QLinearMul QLinearConv DequantizeLinear", 26.0);
-    check_quantized(scaled_swish, "QuantizeLinear QLinearConv QLinearMul QLinearSigmoid QLinearMul QLinearConv DequantizeLinear",
+    check_quantized(scaled_swish, "QuantizeLinear QLinearConv QLinearSigmoid QLinearMul QLinearConv DequantizeLinear",
                     26.0);
 }
 
@@ -215,6 +215,40 @@ TEST(quantize_leaves_float_islands_whole)
 {
     check_quantized(float_island,
                     "QuantizeLinear QLinearConv DequantizeLinear Tanh Elu QuantizeLinear QLinearConv DequantizeLinear", 26.0);
+}
+
+/* Scores of attention, in which queries and keys are of one product, so that no weight can take the factors. */
+static void scaled_scores(Model *m)
+{
+    Value *a = TEST_NODE(m, "MatMul", "a", test_input(m, "x", "N,6,12"), test_floats(m, "w1", "12,16"));
+    Value *q = TEST_NODE(m, "Mul", "q", a, test_number(m, "root", 0.35f));
+    Value *k = TEST_NODE(m, "Transpose", "k", TEST_NODE(m, "Mul", "kd", test_fill(m, "other", "1", 0.4f), a));
+    TEST_SET_INTS(k, "perm", 0, 2, 1);
+    test_output(TEST_NODE(m, "MatMul", "y", q, k));
+}
+
+static void scaled_and_shown(Model *m) /* to floats, too */
+{
+    Value *a = TEST_NODE(m, "MatMul", "a", test_input(m, "x", "N,6,12"), test_floats(m, "w1", "12,16"));
+    Value *s = TEST_NODE(m, "Mul", "s", test_number(m, "root", 0.35f), a);
+    test_output(TEST_NODE(m, "MatMul", "y", s, test_floats(m, "w2", "16,8")));
+    test_output(TEST_NODE(m, "Exp", "z", s));
+    test_output(s);
+}
+
+static void turned(Model *m) /* a scale is positive */
+{
+    Value *a = TEST_NODE(m, "MatMul", "a", test_input(m, "x", "N,6,12"), test_floats(m, "w1", "12,16"));
+    Value *s = TEST_NODE(m, "Mul", "s", a, test_number(m, "minus", -0.35f));
+    test_output(TEST_NODE(m, "MatMul", "y", s, test_floats(m, "w2", "16,8")));
+    test_output(a);
+}
+
+TEST(quantize_takes_a_factor_for_a_scale)
+{
+    check_quantized(scaled_scores, "QuantizeLinear QLinearMatMul Transpose MatMulIntegerToFloat", 28.0);
+    check_quantized(scaled_and_shown, "QuantizeLinear QLinearMatMul DequantizeLinear MatMulIntegerToFloat Exp", 28.0);
+    check_quantized(turned, "QuantizeLinear QLinearMatMul DequantizeLinear QLinearMul MatMulIntegerToFloat", 28.0);
 }
 
 /* x (1 + Erf(x / sqrt 2)) / 2 behind a product with a bias, in front of `after`. */

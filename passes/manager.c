@@ -69,8 +69,6 @@ static bool is_listed(const char *const *list, const Pass *pass)
 
 static bool is_disabled(const PassOptions *options, const Pass *pass)
 {
-    if (pass->on_request && (options == NULL || !is_listed(options->enabled, pass)))
-        return true;
     return options != NULL && is_listed(options->disabled, pass);
 }
 

@@ -44,7 +44,6 @@ typedef Status (*PassVisit)(PassContext *context, Node *node);
 typedef struct Pass {
     const char *name;            /* the file's name without .c */
     PassStage stage;
-    bool on_request;             /* runs only when its name is in PassOptions.enabled */
     const char *ops;             /* the ops, a blank between, of the nodes that may start a rewrite; NULL: all. Debug builds
                                     visit the others too and fail where one does */
     const char *summary;         /* one line for --list-passes */
@@ -67,7 +66,6 @@ const char *const *pass_names(void);
 
 typedef struct PassOptions {
     const char *const *disabled; /* NULL-terminated names, or NULL */
-    const char *const *enabled;  /* of passes that run on request, the same */
     const char *print_after;     /* name, or NULL */
     void (*print)(void *context, const Pass *pass, const Model *model);
     void *print_context;

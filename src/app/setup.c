@@ -385,7 +385,20 @@ static Status unknown_pass(const char *name)
                       nearest == NULL ? "" : "'?");
 }
 
-/* "-a,+b": the passes left out, and those of the ones on request that shall run; for all others "+" only checks the name. */
+/* Passes that would leave no node of an op that --exclude-op names. */
+static void keep_excluded(const Options *options, const char **disabled, size_t *n)
+{
+    static const struct {
+        const char *op_type, *pass;
+    } rows[] = {{"ConvTranspose", "split_conv_transpose"}, {"HardSwish", "split_hardswish"}, {"HardSigmoid", "fold_hard_sigmoid"},
+                {"Swish", "split_swish"}, {"PRelu", "split_prelu"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (int k = 0; k < options->exclude_ops.n; k++)
+            if (text_glob(options->exclude_ops.items[k], rows[i].op_type) && *n < pass_count() * 2)
+                disabled[(*n)++] = rows[i].pass;
+}
+
+/* "-a,-b": the passes left out. */
 Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
 {
     PassOptions passes = {.print_after = options->print_after, .print = print_model, .opset = (int)MIN(options->opset, 99)};
@@ -396,27 +409,23 @@ Status setup_passes(const Options *options, Arena *arena, PassOptions *ret)
     if (options->print_after != NULL && pass_find(options->print_after) == NULL)
         return unknown_pass(options->print_after);
     const char **disabled = arena_array(arena, pass_count() * 2 + 1, sizeof disabled[0]);
-    const char **enabled = arena_array(arena, pass_count() * 2 + 1, sizeof enabled[0]);
-    size_t n = 0, n_enabled = 0;
-    for (const char *at = options->passes; at != NULL && *at != '\0' && MAX(n, n_enabled) < pass_count() * 2;) {
+    size_t n = 0;
+    for (const char *at = options->passes; at != NULL && *at != '\0' && n < pass_count() * 2;) {
         size_t length = strcspn(at, ",");
         const char *word = arena_strndup(arena, at, length);
         at += length + (at[length] == ',');
-        if (word[0] != '-' && word[0] != '+')
-            return status_new(CODE_USAGE, "option '--passes' takes names with + or - before them, not '%s'", word);
+        if (word[0] != '-')
+            return status_new(CODE_USAGE, "option '--passes' takes names with - before them, not '%s'", word);
         if (pass_find(word + 1) == NULL)
             return unknown_pass(word + 1);
-        if (word[0] == '-')
-            disabled[n++] = word + 1;
-        else
-            enabled[n_enabled++] = word + 1;
+        disabled[n++] = word + 1;
     }
     if (options->no_simplify)
         for (size_t i = 0; i < pass_count(); i++)
             if (pass_at(i)->stage == PASS_SIMPLIFY && n < pass_count() * 2)
                 disabled[n++] = pass_at(i)->name;
+    keep_excluded(options, disabled, &n);
     passes.disabled = disabled;
-    passes.enabled = enabled;
     *ret = passes;
     return NULL;
 }

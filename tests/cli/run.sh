@@ -295,7 +295,7 @@ holds "simplify lists its passes" sh -c "'$quantize' simplify --list-passes | gr
 holds "simplify prints the graph behind a pass" sh -c \
     "'$quantize' simplify '$glyphs' --dry-run --no-proof --print-after eliminate_dead 2>&1 >/dev/null | grep -q 'after eliminate_dead'"
 holds "simplify without a pass" sh -c \
-    "'$quantize' simplify '$glyphs' --dry-run --no-proof --passes=-fold_batchnorm_into_conv,+eliminate_dead | grep -c fold_batchnorm | grep -qx 0"
+    "'$quantize' simplify '$glyphs' --dry-run --no-proof --passes=-fold_batchnorm_into_conv,-eliminate_dead | grep -c fold_batchnorm | grep -qx 0"
 holds "simplify to an opset" sh -c \
     "'$quantize' simplify '$glyphs' -o 17.onnx --opset 17 >out && '$quantize' inspect 17.onnx | grep -q 'opset    ai.onnx 17'"
 simplifies "the proof is printed" "$glyphs" "proof  outputs equal"
@@ -313,8 +313,8 @@ simplifies "an output that is an initializer" small/output_is_initializer.onnx "
 simplifies "an initializer listed as an input" small/ir3.onnx "outputs equal"
 simplifies "names that collide after inlining" small/collide.onnx "If                                   2       0"
 complains "unknown pass to leave out" 2 "did you mean 'fuse_gelu'" simplify "$glyphs" -o o.onnx --passes=-fuse_gelus
-complains "unknown pass to run" 2 "did you mean 'sink_pad'" simplify "$glyphs" -o o.onnx --passes=+sink_pads
-complains "a pass without + or -" 2 "+ or -" simplify "$glyphs" -o o.onnx --passes=fuse_gelu
+complains "another unknown pass" 2 "did you mean 'sink_pad'" simplify "$glyphs" -o o.onnx --passes=-fuse_gelu,-sink_pads
+complains "a pass without -" 2 "with - before them" simplify "$glyphs" -o o.onnx --passes=fuse_gelu
 complains "unknown pass to print after" 2 "unknown pass 'fuse'" simplify "$glyphs" -o o.onnx --print-after fuse
 complains "sizes of an unknown input" 2 "--shape" simplify "$glyphs" -o o.onnx --shape picture=1x3x32x32
 complains "sizes that are none" 2 "--shape" simplify "$glyphs" -o o.onnx --shape image

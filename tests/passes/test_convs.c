@@ -43,24 +43,6 @@ static void conv_reshaped(Model *m)
     test_output(TEST_NODE(m, "Reshape", "y", c, TEST_INTS(m, "from", -1, 6, 7)));
 }
 
-static void conv_transpose(Model *m, int64_t stride)
-{
-    Value *y = TEST_NODE(m, "ConvTranspose", "y", test_input(m, "x", "N,3,4,5"), test_floats(m, "w", "3,4,2,2"),
-                         test_floats(m, "b", "4"));
-    TEST_SET_INTS(y, "strides", stride, stride);
-    test_output(y);
-}
-
-static void stride_of_kernel(Model *m)
-{
-    conv_transpose(m, 2);
-}
-
-static void overlapping(Model *m)
-{
-    conv_transpose(m, 1);
-}
-
 TEST(convolutions_in_another_form)
 {
     static const PassCase cases[] = {
@@ -68,26 +50,8 @@ TEST(convolutions_in_another_form)
         {"column", conv_column, 13, "fuse_conv_1d", 1, "Conv"},
         {"padded", conv_padded, 13, "fuse_conv_1d", 0, "Unsqueeze Conv Squeeze"},
         {"reshaped", conv_reshaped, 13, "fuse_conv_1d", 1, "Conv"},
-        {"stride of the kernel", stride_of_kernel, 13, "split_conv_transpose", 1, "Conv DepthToSpace"},
-        {"overlapping", overlapping, 13, "split_conv_transpose", 0, "ConvTranspose"},
-        {"not on request", stride_of_kernel, 13, "simplify", 0, "ConvTranspose"},
     };
     test_pass(cases, COUNT_OF(cases));
-}
-
-TEST(passes_on_request_run_when_named)
-{
-    static const char *const names[] = {"split_conv_transpose", NULL};
-    PassOptions options = {.enabled = names};
-    PassRecord *records = xcalloc(pass_count(), sizeof(*records));
-    Model *m = model_new();
-    model_set_opset(m, "", 13);
-    graph_new(m, "test", NULL);
-    stride_of_kernel(m);
-    CHECK_OK(passes_run(m, PASS_SIMPLIFY, &options, NULL, NULL, NULL, records));
-    CHECK_INT(m->graph->n_nodes, 2);
-    free(records);
-    model_free(m);
 }
 
 static Value *cast(Model *m, Value *x, DType to)

@@ -134,3 +134,140 @@ TEST(hard_sigmoid_goes_into_weights)
     };
     test_pass(cases, COUNT_OF(cases));
 }
+
+/* ---- ConvTranspose --------------------------------------------------------------------------------------------------- */
+
+static Value *conv_transpose(Model *m, const char *x, const char *w, bool bias)
+{
+    Value *in[3] = {test_input(m, "x", x), test_floats(m, "w", w), bias ? test_floats(m, "b", "12") : NULL};
+    Value *y = test_node(m, "ConvTranspose", "y", bias ? 3 : 2, in);
+    test_output(y);
+    return y;
+}
+
+static void kernel_of_the_stride(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "N,40,5,6", "40,12,2,2", true), "strides", 2, 2);
+}
+
+static void kernel_of_3(Model *m) /* PyTorch's: padding 1, output_padding 1 */
+{
+    Value *y = conv_transpose(m, "N,16,5,6", "16,12,3,3", true);
+    TEST_SET_INTS(y, "strides", 2, 2);
+    TEST_SET_INTS(y, "pads", 1, 1, 1, 1);
+    TEST_SET_INTS(y, "output_padding", 1, 1);
+}
+
+static void kernel_of_4(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,5,6", "16,12,4,4", false);
+    TEST_SET_INTS(y, "strides", 2, 2);
+    TEST_SET_INTS(y, "pads", 1, 1, 1, 1);
+}
+
+static void open_sizes(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,H,W", "16,12,4,4", true);
+    TEST_SET_INTS(y, "strides", 2, 2);
+    TEST_SET_INTS(y, "pads", 1, 1, 1, 1);
+}
+
+static void open_height(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "N,16,H,7", "16,12,4,4", true), "strides", 2, 2);
+}
+
+static void open_width(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "N,16,7,W", "16,12,4,4", true), "strides", 2, 2);
+}
+
+static void odd_all_over(Model *m) /* other kernels, strides and pads at each side */
+{
+    Value *y = conv_transpose(m, "N,16,5,6", "16,12,5,7", true);
+    TEST_SET_INTS(y, "strides", 3, 2);
+    TEST_SET_INTS(y, "pads", 2, 0, 1, 3);
+    TEST_SET_INTS(y, "output_padding", 1, 0);
+}
+
+static void stride_beyond_the_kernel(Model *m) /* places that no input reaches */
+{
+    TEST_SET_INTS(conv_transpose(m, "N,40,4,5", "40,12,2,3", true), "strides", 3, 4);
+}
+
+static void along_the_width(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,5,6", "16,12,3,5", true);
+    TEST_SET_INTS(y, "strides", 1, 2);
+    TEST_SET_INTS(y, "pads", 1, 2, 1, 2);
+}
+
+static void stride_of_1(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "N,16,5,6", "16,12,3,3", true), "pads", 1, 1, 1, 1);
+}
+
+static void line(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,L", "16,12,8", true);
+    TEST_SET_INTS(y, "strides", 4);
+    TEST_SET_INTS(y, "pads", 2, 2);
+}
+
+static void line_cropped(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,9", "16,12,5", false);
+    TEST_SET_INTS(y, "strides", 2);
+    TEST_SET_INTS(y, "pads", 2, 2);
+}
+
+static void in_groups(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,5,6", "16,6,4,4", true);
+    TEST_SET_INTS(y, "strides", 2, 2);
+    node_set_int(y->producer, "group", 2);
+}
+
+static void dilated(Model *m)
+{
+    Value *y = conv_transpose(m, "N,16,5,6", "16,12,4,4", true);
+    TEST_SET_INTS(y, "strides", 2, 2);
+    TEST_SET_INTS(y, "dilations", 2, 2);
+}
+
+static void to_few_channels(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "N,40,5,6", "40,1,2,2", false), "strides", 2, 2);
+}
+
+static void small(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "1,40,2,2", "40,12,2,2", true), "strides", 2, 2);
+}
+
+#define SHUFFLED "Conv Transpose Reshape Transpose Reshape Transpose"
+
+TEST(a_conv_transpose_becomes_a_convolution_for_all_its_phases)
+{
+    static const char pass[] = "split_conv_transpose";
+    static const PassCase cases[] = {
+        {"2 and 2", kernel_of_the_stride, 13, pass, 1, SHUFFLED},
+        {"3 and 2", kernel_of_3, 13, pass, 1, SHUFFLED},
+        {"4 and 2", kernel_of_4, 13, pass, 1, SHUFFLED},
+        {"open sizes", open_sizes, 13, pass, 1,
+         "Conv Transpose Shape Slice Mul Concat Reshape Transpose Reshape Transpose"},
+        {"open height", open_height, 13, pass, 1, SHUFFLED},
+        {"open width", open_width, 13, pass, 1, SHUFFLED},
+        {"odd all over", odd_all_over, 13, pass, 1, SHUFFLED},
+        {"a stride beyond the kernel", stride_beyond_the_kernel, 13, pass, 1, SHUFFLED " Slice"},
+        {"along the width", along_the_width, 13, pass, 1, "Conv Transpose Reshape Transpose Slice"},
+        {"a stride of 1", stride_of_1, 13, pass, 1, "Conv"},
+        {"a line", line, 13, pass, 1, "Conv Transpose Reshape Transpose"},
+        {"a line, cropped", line_cropped, 13, pass, 1, "Conv Transpose Reshape Transpose Slice"},
+        {"in groups", in_groups, 13, pass, 0, "ConvTranspose"},
+        {"dilated", dilated, 13, pass, 0, "ConvTranspose"},
+        {"to few channels", to_few_channels, 13, pass, 0, "ConvTranspose"},
+        {"small", small, 13, pass, 0, "ConvTranspose"},
+    };
+    test_pass(cases, COUNT_OF(cases));
+}

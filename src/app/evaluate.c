@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLOCK 512 /* elements read at once */
+
 typedef struct PairSums {
     double aa, bb, ab, error, max_diff;
 } PairSums;
@@ -75,8 +77,23 @@ static int64_t rank_of(const Tensor *tensor, int64_t label)
     return rank;
 }
 
-/* Elements that are not finite in both alike (the -inf of a mask) say nothing; in one alone they are an infinite error,
- * as is another shape: where a model finds boxes, int8 may find one more. */
+/* Elements that are not finite in both alike (the -inf of a mask) say nothing; in one alone they are an infinite error. */
+static void add_pair(double x, double y, PairSums *sums)
+{
+    double difference = x - y;
+    if (!isfinite(x) || !isfinite(y)) {
+        if (x != y && !(isnan(x) && isnan(y)))
+            sums->max_diff = INFINITY;
+        return;
+    }
+    sums->aa += x * x;
+    sums->bb += y * y;
+    sums->ab += x * y;
+    sums->error += difference * difference;
+    sums->max_diff = fmax(sums->max_diff, fabs(difference));
+}
+
+/* Another shape is an infinite error, too: where a model finds boxes, int8 may find one more. */
 static PairSums compare_tensors(const Tensor *a, const Tensor *b)
 {
     PairSums sums = {0};
@@ -84,18 +101,13 @@ static PairSums compare_tensors(const Tensor *a, const Tensor *b)
         sums.max_diff = INFINITY;
         return sums;
     }
-    for (int64_t i = 0; i < a->count && a->dtype != DT_STRING; i++) {
-        double x = tensor_get(a, i), y = tensor_get(b, i), difference = x - y;
-        if (!isfinite(x) || !isfinite(y)) {
-            if (x != y && !(isnan(x) && isnan(y)))
-                sums.max_diff = INFINITY;
-            continue;
-        }
-        sums.aa += x * x;
-        sums.bb += y * y;
-        sums.ab += x * y;
-        sums.error += difference * difference;
-        sums.max_diff = fmax(sums.max_diff, fabs(difference));
+    for (int64_t from = 0; from < a->count && a->dtype != DT_STRING; from += BLOCK) {
+        double block[2][BLOCK];
+        int64_t n = MIN(a->count - from, (int64_t)BLOCK);
+        tensor_read(a, from, n, block[0]);
+        tensor_read(b, from, n, block[1]);
+        for (int64_t i = 0; i < n; i++)
+            add_pair(block[0][i], block[1][i], &sums);
     }
     return sums;
 }

@@ -230,6 +230,13 @@ double tensor_get(const Tensor *tensor, int64_t i)
     return dtype_is_integer(dtype) ? (double)integer_from_raw(raw, dtype) : float_from_raw(raw, dtype);
 }
 
+void tensor_read(const Tensor *tensor, int64_t from, int64_t n, double *ret)
+{
+    const float *floats = tensor->dtype == DT_FLOAT ? (const float *)tensor->data + from : NULL;
+    for (int64_t i = 0; i < n; i++)
+        ret[i] = floats != NULL ? (double)floats[i] : tensor_get(tensor, from + i);
+}
+
 int64_t tensor_get_int(const Tensor *tensor, int64_t i)
 {
     DType dtype = tensor->dtype;

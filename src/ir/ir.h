@@ -96,6 +96,8 @@ bool tensor_equal(const Tensor *a, const Tensor *b);          /* dtype, shape an
 /* Element i of any numeric or bool tensor as double / int64 (floats truncate; saturating). */
 double tensor_get(const Tensor *tensor, int64_t i);
 int64_t tensor_get_int(const Tensor *tensor, int64_t i);
+/* Elements [from, from + n), each as tensor_get() gives it; quick for float, which outputs of models are. */
+void tensor_read(const Tensor *tensor, int64_t from, int64_t n, double *ret);
 /* Numeric and bool; integers saturate and round half to even. */
 void tensor_set(Tensor *tensor, int64_t i, double value);
 /* New constant in `arena` (data too). Small constants for rewrites. */

@@ -221,21 +221,32 @@ static Status axis_new(EvalCtx *ctx, int64_t n, AxisSamples *ret)
     return NULL;
 }
 
-/* The mean (or the greatest weighted corner, as the specification has it) of a bin's samples, one channel. */
-static double pool_bin(const RoiAlign *roi, const float *plane, const AxisSamples *y, const AxisSamples *x, double n_samples)
+/* The sum of a bin's samples, one channel. */
+static double sum_bin(const RoiAlign *roi, const float *plane, const AxisSamples *y, const AxisSamples *x)
 {
-    double sum = 0, best = y->outside || x->outside ? 0 : -INFINITY;
+    double sum = 0;
 
-    if (n_samples == 0)
-        return 0;
+    for (int64_t r = y->first; r <= y->last; r++) {
+        double row = 0;
+        for (int64_t c = x->first; c <= x->last; c++)
+            row += x->sum[c] * (double)plane[r * roi->width + c];
+        sum += y->sum[r] * row;
+    }
+    return sum;
+}
+
+/* The greatest weighted corner, as the specification has it. */
+static double greatest_of_bin(const RoiAlign *roi, const float *plane, const AxisSamples *y, const AxisSamples *x)
+{
+    double best = y->outside || x->outside ? 0 : -INFINITY;
+
     for (int64_t r = y->first; r <= y->last; r++)
         for (int64_t c = x->first; c <= x->last; c++) {
             double value = (double)plane[r * roi->width + c];
-            sum += y->sum[r] * x->sum[c] * value;
             if (y->most[r] >= y->least[r] && x->most[c] >= x->least[c])
                 best = MAX(best, value < 0 ? y->least[r] * x->least[c] * value : y->most[r] * x->most[c] * value);
         }
-    return roi->max ? best : sum / n_samples;
+    return best;
 }
 
 static void align_one(const RoiAlign *roi, const float *image, const float *box, AxisSamples *y, AxisSamples *x, float *out)
@@ -243,7 +254,7 @@ static void align_one(const RoiAlign *roi, const float *image, const float *box,
     double x0 = (double)box[0] * roi->scale - roi->offset, y0 = (double)box[1] * roi->scale - roi->offset;
     double width = (double)box[2] * roi->scale - roi->offset - x0,
            height = (double)box[3] * roi->scale - roi->offset - y0;
-    double bin_w, bin_h;
+    double bin_w, bin_h, samples;
     int64_t grid_w, grid_h, area = roi->out_height * roi->out_width;
 
     if (roi->offset == 0) { /* malformed boxes are made 1x1 */
@@ -254,13 +265,19 @@ static void align_one(const RoiAlign *roi, const float *image, const float *box,
     bin_h = height / (double)roi->out_height;
     grid_w = roi->sampling > 0 ? roi->sampling : (int64_t)MIN(MAX(ceil(bin_w), 0), 1e9);
     grid_h = roi->sampling > 0 ? roi->sampling : (int64_t)MIN(MAX(ceil(bin_h), 0), 1e9);
+    samples = (double)grid_h * (double)grid_w;
     for (int64_t py = 0; py < roi->out_height; py++) {
         sample_axis(y, y0 + (double)py * bin_h, bin_h, grid_h);
         for (int64_t px = 0; px < roi->out_width; px++) {
             sample_axis(x, x0 + (double)px * bin_w, bin_w, grid_w);
-            for (int64_t c = 0; c < roi->channels; c++)
-                out[c * area + py * roi->out_width + px] = (float)pool_bin(
-                    roi, image + c * roi->height * roi->width, y, x, (double)grid_h * (double)grid_w);
+            for (int64_t c = 0; c < roi->channels; c++) {
+                const float *plane = image + c * roi->height * roi->width;
+                float *bin = &out[c * area + py * roi->out_width + px];
+                if (samples == 0)
+                    *bin = 0;
+                else
+                    *bin = (float)(roi->max ? greatest_of_bin(roi, plane, y, x) : sum_bin(roi, plane, y, x) / samples);
+            }
         }
     }
 }

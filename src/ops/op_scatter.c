@@ -67,14 +67,19 @@ static Status eval_scatter_elements(EvalCtx *ctx)
                               (long long)indices->dims[i], i, (long long)x->dims[i]);
     TRY(copy_data(ctx));
     row_major_strides(x->rank, x->dims, strides);
-    for (int64_t i = 0; i < indices->count; i++) {
-        int64_t at, offset = 0;
-        TRY(eval_index(ctx, tensor_get_int(indices, i), x->dims[axis], axis, &at));
-        for (int k = 0; k < x->rank; k++)
-            offset += (k == axis ? at : index[k]) * strides[k];
-        put(row, (char *)ctx->out[0].data + (size_t)offset * bytes, (const char *)updates->data + (size_t)i * bytes, 1,
-            bytes);
-        odometer_next(x->rank, indices->dims, index);
+    bool wide = indices->dtype == DT_INT64;
+    int64_t length = x->rank > 0 ? indices->dims[x->rank - 1] : 1, step = axis == x->rank - 1 ? 0 : 1;
+    for (int64_t i = 0; i < indices->count; i += length) { /* a row along the last axis */
+        int64_t offset = 0;
+        for (int k = 0; k < x->rank - 1; k++)
+            offset += k == axis ? 0 : index[k] * strides[k];
+        for (int64_t j = 0; j < length; j++) {
+            int64_t at = wide ? ((const int64_t *)indices->data)[i + j] : ((const int32_t *)indices->data)[i + j];
+            TRY(eval_index(ctx, at, x->dims[axis], axis, &at));
+            put(row, (char *)ctx->out[0].data + (size_t)(offset + at * strides[axis] + j * step) * bytes,
+                (const char *)updates->data + (size_t)(i + j) * bytes, 1, bytes);
+        }
+        odometer_next(x->rank - 1, indices->dims, index);
     }
     return NULL;
 }

@@ -77,7 +77,8 @@ static Status read_rescaled(PassContext *context, Node *node, int input, const V
     return NULL;
 }
 
-/* Readers that take the dequantized value: integer nodes always, float nodes only when there is no exact one. */
+/* Readers that take the dequantized value: integer nodes always, float nodes only when there is no exact one. What asks for the
+ * shape alone reads the integers then: nobody need dequantize for it. */
 static Status redirect_uses(PassContext *context, Value *value, Value *real, const Node *quantize, bool all)
 {
     for (size_t i = value->n_uses; i-- > 0;) {
@@ -86,7 +87,9 @@ static Status redirect_uses(PassContext *context, Value *value, Value *real, con
         float factor = fate == FATE_INTEGER ? context->plan->nodes[use.node->id].rescale : 0.0f;
         if (use.node == quantize || (!all && fate != FATE_INTEGER))
             continue;
-        if (factor != 0.0f)
+        if (all && (node_is(use.node, "Shape") || node_is(use.node, "Size")) && use.node->domain[0] == '\0')
+            node_set_input(use.node, use.input, real->producer->in[0]);
+        else if (factor != 0.0f)
             TRY(read_rescaled(context, use.node, use.input, real, factor));
         else
             node_set_input(use.node, use.input, real);

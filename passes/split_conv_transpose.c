@@ -15,7 +15,7 @@
  * and 2, 0.73 to 0.86 for 2 and 2. By way of channels last, blocks are copied as they are; DepthToSpace would move every byte
  * alone (0.93).
  */
-#include "passes/pass.h"
+#include "passes/places.h"
 #include "src/ops/ops.h"
 
 #include <string.h>
@@ -151,21 +151,6 @@ static Status phase_bias(Model *model, const Tensor *from, int64_t rows, Tensor 
 
 /* ---- nodes ----------------------------------------------------------------------------------------------------------- */
 
-static Status add_transpose(Node *before, Value *x, int n, const int64_t *perm, Value **ret)
-{
-    Node *node = pass_add_node(before->graph, before, "Transpose", "", 1, &x);
-    node_set_ints(node, "perm", perm, n);
-    *ret = node->out[0];
-    return ops_infer_node(node);
-}
-
-static Status add_reshape(Node *before, Value *x, Value *shape, Value **ret)
-{
-    Node *node = pass_add_node(before->graph, before, "Reshape", "", 2, (Value *[]){x, shape});
-    *ret = node->out[0];
-    return ops_infer_node(node);
-}
-
 static Status add_conv(Node *node, const Split *split, Value **ret)
 {
     Graph *graph = node->graph;
@@ -188,34 +173,6 @@ static Status add_conv(Node *node, const Split *split, Value **ret)
     return ops_infer_node(conv);
 }
 
-/* 0 (as it is), s H, t W, M for a value of N, H, W, .: numbers where H or W is known, else computed. */
-static Status add_places(Node *before, const Split *split, Value *x, Value **ret)
-{
-    Graph *graph = before->graph;
-    int64_t sizes[4] = {0, -1, -1, split->outputs}, one = 1, three = 3, strides[2] = {split->axis[0].stride, split->axis[1].stride};
-    for (int i = 0; i < 2; i++)
-        if (dim_is_known(x->type.shape.dims[1 + i]))
-            sizes[1 + i] = x->type.shape.dims[1 + i].size * strides[i];
-    if (sizes[1] >= 0 || sizes[2] >= 0) {
-        *ret = graph_add_ints(graph, "places", 4, sizes);
-        return NULL;
-    }
-    Node *shape = pass_add_node(graph, before, "Shape", "", 1, &x);
-    TRY(ops_infer_node(shape));
-    Node *inner = pass_add_node(graph, before, "Slice", "", 3, (Value *[]){shape->out[0], graph_add_ints(graph, "from", 1, &one),
-                                                                           graph_add_ints(graph, "to", 1, &three)});
-    TRY(ops_infer_node(inner));
-    Node *product = pass_add_node(graph, before, "Mul", "", 2,
-                                  (Value *[]){inner->out[0], graph_add_ints(graph, "strides", 2, strides)});
-    TRY(ops_infer_node(product));
-    Node *all = pass_add_node(graph, before, "Concat", "", 3, (Value *[]){graph_add_ints(graph, "batch", 1, &sizes[0]),
-                                                                          product->out[0],
-                                                                          graph_add_ints(graph, "channels", 1, &sizes[3])});
-    node_set_int(all, "axis", 0);
-    *ret = all->out[0];
-    return ops_infer_node(all);
-}
-
 /* The channels of x become places: N,C,H,W to N,M,sH,tW. */
 static Status add_shuffle(Node *before, const Split *split, Value *x, Value **ret)
 {
@@ -224,20 +181,20 @@ static Status add_shuffle(Node *before, const Split *split, Value *x, Value **re
     int64_t line[] = {0, -1, split->outputs}, rows[] = {0, 0, -1, split->outputs};
     int64_t blocks[] = {0, 0, 0, split->axis[0].stride, split->axis[1].stride * split->outputs};
     if (split->axes == 1) {
-        TRY(add_transpose(before, x, 3, (int64_t[]){0, 2, 1}, &x));
-        TRY(add_reshape(before, x, graph_add_ints(graph, "places", 3, line), &x));
-        return add_transpose(before, x, 3, (int64_t[]){0, 2, 1}, ret);
+        TRY(places_transpose(before, x, 3, (int64_t[]){0, 2, 1}, &x));
+        TRY(places_reshape(before, x, graph_add_ints(graph, "places", 3, line), &x));
+        return places_transpose(before, x, 3, (int64_t[]){0, 2, 1}, ret);
     }
-    TRY(add_transpose(before, x, 4, (int64_t[]){0, 2, 3, 1}, &x));
+    TRY(places_transpose(before, x, 4, (int64_t[]){0, 2, 3, 1}, &x));
     if (split->axis[0].stride == 1) {
         places = graph_add_ints(graph, "places", 4, rows);
     } else {
-        TRY(add_places(before, split, x, &places));
-        TRY(add_reshape(before, x, graph_add_ints(graph, "blocks", 5, blocks), &x));
-        TRY(add_transpose(before, x, 5, (int64_t[]){0, 1, 3, 2, 4}, &x));
+        TRY(places_shape(before, x, (int64_t[]){split->axis[0].stride, split->axis[1].stride}, split->outputs, &places));
+        TRY(places_reshape(before, x, graph_add_ints(graph, "blocks", 5, blocks), &x));
+        TRY(places_transpose(before, x, 5, (int64_t[]){0, 1, 3, 2, 4}, &x));
     }
-    TRY(add_reshape(before, x, places, &x));
-    return add_transpose(before, x, 4, (int64_t[]){0, 3, 1, 2}, ret);
+    TRY(places_reshape(before, x, places, &x));
+    return places_transpose(before, x, 4, (int64_t[]){0, 3, 1, 2}, ret);
 }
 
 static Status add_crop(Node *before, const Split *split, Value *x, Value **ret)
@@ -258,18 +215,39 @@ static Status add_crop(Node *before, const Split *split, Value *x, Value **ret)
     return ops_infer_node(slice);
 }
 
-static Status split_node(PassContext *context, Node *node)
+/* What follows element by element stays behind the convolution, where its Q takes it over; NULL: nothing does. */
+static Node *find_activation(const Node *node)
+{
+    static const char *const ops[] = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"};
+    Node *next = node->n_out < 1 || node->out[0] == NULL ? NULL : value_only_user(node->out[0]);
+    if (next == NULL || next->graph != node->graph || next->domain[0] != '\0' || next->in[0] != node->out[0])
+        return NULL;
+    for (int i = 1; i < next->n_in; i++)
+        if (next->in[i] != NULL && pass_constant(next, i) == NULL)
+            return NULL;
+    for (size_t i = 0; i < COUNT_OF(ops); i++)
+        if (node_is(next, ops[i]))
+            return next;
+    return NULL;
+}
+
+static Status split_node(PassContext *context, Node *node, Node *activation)
 {
     Split split;
     Value *y = NULL;
     if (!node_is(node, "ConvTranspose") || node->out[0] == NULL || !value_is_float(node->out[0]) || !read_split(node, &split))
         return NULL;
     TRY(add_conv(node, &split, &y));
+    if (activation != NULL) {
+        Node *copy = pass_copy_node(activation, node->graph, node, (Value *[]){y, node_in(activation, 1), node_in(activation, 2)});
+        TRY(ops_infer_node(copy));
+        y = copy->out[0];
+    }
     if (split.axis[0].stride > 1 || split.axis[split.axes - 1].stride > 1)
         TRY(add_shuffle(node, &split, y, &y));
     TRY(add_crop(node, &split, y, &y));
     ++*context->changes;
-    return pass_replace_node(node, y);
+    return pass_replace_node(activation != NULL ? activation : node, y);
 }
 
 static Status run(PassContext *context)
@@ -277,8 +255,9 @@ static Status run(PassContext *context)
     if (!context->target->requantizes || target_runs(context->target, "ConvTranspose"))
         return NULL;
     for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        TRY(split_node(context, node));
+        Node *activation = find_activation(node);
+        next = node->next == activation && activation != NULL ? activation->next : node->next;
+        TRY(split_node(context, node, activation));
     }
     return NULL;
 }

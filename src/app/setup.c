@@ -390,7 +390,7 @@ static void keep_excluded(const Options *options, const char **disabled, size_t 
 {
     static const struct {
         const char *op_type, *pass;
-    } rows[] = {{"ConvTranspose", "split_conv_transpose"}, {"HardSwish", "split_hardswish"}, {"HardSigmoid", "fold_hard_sigmoid"},
+    } rows[] = {{"ConvTranspose", "split_conv_transpose"}, {"Resize", "split_resize"}, {"HardSwish", "split_hardswish"}, {"HardSigmoid", "fold_hard_sigmoid"},
                 {"Swish", "split_swish"}, {"PRelu", "split_prelu"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         for (int k = 0; k < options->exclude_ops.n; k++)

@@ -245,6 +245,22 @@ static void small(Model *m)
     TEST_SET_INTS(conv_transpose(m, "1,40,2,2", "40,12,2,2", true), "strides", 2, 2);
 }
 
+static void with_a_clip(Model *m) /* which stays with the convolution */
+{
+    Value *x[] = {test_input(m, "x", "N,40,5,6"), test_floats(m, "w", "40,12,2,2")};
+    Value *t = test_node(m, "ConvTranspose", "t", 2, x);
+    TEST_SET_INTS(t, "strides", 2, 2);
+    test_output(TEST_NODE(m, "Clip", "y", t, test_number(m, "low", 0.0f), test_number(m, "high", 0.7f)));
+}
+
+static void with_a_gate(Model *m)
+{
+    Value *x[] = {test_input(m, "x", "N,40,5,6"), test_floats(m, "w", "40,12,2,2")};
+    Value *t = test_node(m, "ConvTranspose", "t", 2, x);
+    TEST_SET_INTS(t, "strides", 2, 2);
+    test_output(TEST_NODE(m, "Mul", "y", t, TEST_NODE(m, "Sigmoid", "s", t)));
+}
+
 #define SHUFFLED "Conv Transpose Reshape Transpose Reshape Transpose"
 
 TEST(a_conv_transpose_becomes_a_convolution_for_all_its_phases)
@@ -264,10 +280,96 @@ TEST(a_conv_transpose_becomes_a_convolution_for_all_its_phases)
         {"a stride of 1", stride_of_1, 13, pass, 1, "Conv"},
         {"a line", line, 13, pass, 1, "Conv Transpose Reshape Transpose"},
         {"a line, cropped", line_cropped, 13, pass, 1, "Conv Transpose Reshape Transpose Slice"},
+        {"with a Clip", with_a_clip, 13, pass, 1, "Conv Clip Transpose Reshape Transpose Reshape Transpose"},
+        {"with a gate", with_a_gate, 13, pass, 1, SHUFFLED " Sigmoid Mul"},
         {"in groups", in_groups, 13, pass, 0, "ConvTranspose"},
         {"dilated", dilated, 13, pass, 0, "ConvTranspose"},
         {"to few channels", to_few_channels, 13, pass, 0, "ConvTranspose"},
         {"small", small, 13, pass, 0, "ConvTranspose"},
+    };
+    test_pass(cases, COUNT_OF(cases));
+}
+
+/* ---- Resize ---------------------------------------------------------------------------------------------------------- */
+
+static void resize(Model *m, const char *x, const char *coordinates, const char *rounding, float height, float width)
+{
+    Value *scales = test_fill(m, "scales", "4", 1.0f);
+    ((float *)scales->constant->data)[2] = height;
+    ((float *)scales->constant->data)[3] = width;
+    Value *in[3] = {test_input(m, "x", x), NULL, scales};
+    Value *y = test_node(m, "Resize", "r", 3, in);
+    node_set_string(y->producer, "mode", "nearest");
+    node_set_string(y->producer, "coordinate_transformation_mode", coordinates);
+    node_set_string(y->producer, "nearest_mode", rounding);
+    test_output(TEST_NODE(m, "Neg", "y", y));
+}
+
+static void twice(Model *m)
+{
+    resize(m, "N,8,5,6", "asymmetric", "floor", 2, 2);
+}
+
+static void twice_open(Model *m)
+{
+    resize(m, "N,8,H,W", "half_pixel", "round_prefer_ceil", 2, 3);
+}
+
+static void thrice(Model *m)
+{
+    resize(m, "N,8,5,6", "pytorch_half_pixel", "round_prefer_floor", 3, 1);
+}
+
+static void asymmetric_2(Model *m)
+{
+    resize(m, "N,8,5,6", "asymmetric", "round_prefer_floor", 2, 2);
+}
+
+static void asymmetric_3(Model *m) /* does not repeat */
+{
+    resize(m, "N,8,5,6", "asymmetric", "round_prefer_floor", 3, 3);
+}
+
+static void by_corners(Model *m)
+{
+    resize(m, "N,8,5,6", "align_corners", "floor", 2, 2);
+}
+
+static void by_a_half(Model *m)
+{
+    resize(m, "N,8,5,6", "asymmetric", "floor", 1.5f, 2);
+}
+
+static void few_channels(Model *m)
+{
+    resize(m, "N,3,50,60", "asymmetric", "floor", 2, 2);
+}
+
+static void by_sizes(Model *m)
+{
+    Value *in[4] = {test_input(m, "x", "N,8,5,6"), NULL, NULL, TEST_INTS(m, "sizes", 2, 8, 20, 12)};
+    Value *y = test_node(m, "Resize", "r", 4, in);
+    node_set_string(y->producer, "mode", "nearest");
+    node_set_string(y->producer, "coordinate_transformation_mode", "tf_half_pixel_for_nn");
+    node_set_string(y->producer, "nearest_mode", "floor");
+    test_output(TEST_NODE(m, "Neg", "y", y));
+}
+
+#define COPIED "Transpose Reshape Expand Reshape Transpose Neg"
+
+TEST(nearest_resize_becomes_copies)
+{
+    static const char pass[] = "split_resize";
+    static const PassCase cases[] = {
+        {"twice", twice, 13, pass, 1, COPIED},
+        {"open sizes", twice_open, 13, pass, 1, "Transpose Shape Slice Mul Concat Reshape Expand Reshape Transpose Neg"},
+        {"thrice along the height", thrice, 13, pass, 1, COPIED},
+        {"asymmetric, a half goes down", asymmetric_2, 13, pass, 1, COPIED},
+        {"asymmetric, two thirds go up", asymmetric_3, 13, pass, 0, "Resize Neg"},
+        {"corners", by_corners, 13, pass, 0, "Resize Neg"},
+        {"one and a half", by_a_half, 13, pass, 0, "Resize Neg"},
+        {"few channels", few_channels, 13, pass, 0, "Resize Neg"},
+        {"sizes, the batch is open", by_sizes, 13, pass, 0, "Resize Neg"},
     };
     test_pass(cases, COUNT_OF(cases));
 }

@@ -4,9 +4,9 @@
  *         ==>
  *     x ─ Transpose N,H,W,C ─ Reshape N,H,1,W,1,C ─ Expand N,H,s,W,t,C ─ Reshape N,sH,tW,C ─ Transpose ─ y
  *
- * Exact where each place is repeated: the coordinates and roundings below. ONNX Runtime keeps integer convolutions channels last and
- * moves Resize in between, where its nearest kernel takes every byte alone: 96 channels from 40x40 to 80x80 806 us, by Expand
- * 103 us (channels first 76). Where other ops stay in float nothing is moved, and Resize stays.
+ * Exact where each place is repeated: the coordinates and roundings below. ONNX Runtime keeps integer convolutions channels last
+ * and moves Resize in between, where its nearest kernel takes every byte alone: 96 channels from 40x40 to 80x80 806 us, by Expand
+ * 103 us (channels first 76).
  */
 #include "passes/places.h"
 #include "src/ops/ops.h"

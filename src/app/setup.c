@@ -390,8 +390,9 @@ static void keep_excluded(const Options *options, const char **disabled, size_t 
 {
     static const struct {
         const char *op_type, *pass;
-    } rows[] = {{"ConvTranspose", "split_conv_transpose"}, {"Resize", "split_resize"}, {"HardSwish", "split_hardswish"},
-                {"HardSigmoid", "fold_hard_sigmoid"}, {"Swish", "split_swish"}, {"PRelu", "split_prelu"}};
+    } rows[] = {{"ConvTranspose", "split_conv_transpose"}, {"Resize", "split_resize"}, {"Softmax", "split_softmax"},
+                {"HardSwish", "split_hardswish"}, {"HardSigmoid", "fold_hard_sigmoid"}, {"Swish", "split_swish"},
+                {"PRelu", "split_prelu"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         for (int k = 0; k < options->exclude_ops.n; k++)
             if (text_glob(options->exclude_ops.items[k], rows[i].op_type) && *n < pass_count() * 2)

@@ -196,6 +196,7 @@ typedef struct Target {
     bool open_products;          /* a MatMul of integers may give floats: no Q behind it */
     bool average_by_conv;        /* its AveragePool of integers is better written as a depthwise convolution */
     bool slow_resize;            /* its nearest Resize of integers is better written as copies, channels last */
+    bool slow_softmax;           /* its Softmax along another axis than the last is better written out */
     bool slow_skip_norm;         /* it joins Add and LayerNormalization into something slower */
     int64_t depthwise_channels;  /* its integer kernel for depthwise convolutions takes multiples of it; 0: any number, likewise: */
     int64_t conv_channels;       /* the one for plain convolutions takes multiples of it, in and out, */

@@ -373,3 +373,51 @@ TEST(nearest_resize_becomes_copies)
     };
     test_pass(cases, COUNT_OF(cases));
 }
+
+/* ---- Softmax --------------------------------------------------------------------------------------------------------- */
+
+static void softmax(Model *m, const char *x, int64_t axis)
+{
+    Value *y = TEST_NODE(m, "Softmax", "y", test_input(m, "x", x));
+    node_set_int(y->producer, "axis", axis);
+    test_output(y);
+}
+
+static void of_boxes(Model *m)
+{
+    softmax(m, "N,16,4,21", 1);
+}
+
+static void of_boxes_newer(Model *m)
+{
+    model_set_opset(m, "", 18);
+    of_boxes(m);
+}
+
+static void of_pixels(Model *m)
+{
+    softmax(m, "N,5,H,W", -3);
+}
+
+static void of_rows(Model *m)
+{
+    softmax(m, "N,16,4,21", -1);
+}
+
+static void of_little(Model *m)
+{
+    softmax(m, "N,16,4", 1);
+}
+
+TEST(softmax_of_inner_axes_is_written_out)
+{
+    static const char pass[] = "split_softmax", apart[] = "ReduceMax Sub Exp ReduceSum Div";
+    static const PassCase cases[] = {
+        {"boxes", of_boxes, 13, pass, 1, apart},
+        {"boxes, opset 18", of_boxes_newer, 18, pass, 1, apart},
+        {"pixels", of_pixels, 13, pass, 1, apart},
+        {"rows", of_rows, 13, pass, 0, "Softmax"},
+        {"little", of_little, 13, pass, 0, "Softmax"},
+    };
+    test_pass(cases, COUNT_OF(cases));
+}

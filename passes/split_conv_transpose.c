@@ -240,6 +240,7 @@ static Status split_node(PassContext *context, Node *node, Node *activation)
     TRY(add_conv(node, &split, &y));
     if (activation != NULL) {
         Node *copy = pass_copy_node(activation, node->graph, node, (Value *[]){y, node_in(activation, 1), node_in(activation, 2)});
+        copy->out[0]->type = y->type;
         TRY(ops_infer_node(copy));
         y = copy->out[0];
     }

@@ -23,8 +23,9 @@ Status places_shape(Node *before, Value *x, const int64_t strides[2], int64_t ch
     Graph *graph = before->graph;
     int64_t sizes[4] = {0, -1, -1, channels}, one = 1, three = 3;
     for (int i = 0; i < 2; i++)
-        if (dim_is_known(x->type.shape.dims[1 + i]))
-            sizes[1 + i] = x->type.shape.dims[1 + i].size * strides[i];
+        if (dim_is_known(x->type.shape.dims[1 + i]) &&
+            __builtin_mul_overflow(x->type.shape.dims[1 + i].size, strides[i], &sizes[1 + i]))
+            sizes[1 + i] = -1;
     if (sizes[1] >= 0 || sizes[2] >= 0) {
         *ret = graph_add_ints(graph, "places", 4, sizes);
         return NULL;

@@ -80,6 +80,18 @@ static bool read_axis(const Node *node, const Tensor *weight, int i, int axes, A
     return ret->conv_pads[1] >= 0;
 }
 
+/* A stride far beyond the kernel would make a weight of zeros. */
+static bool is_dense(const Split *split)
+{
+    const int64_t most = 8; /* times the weight */
+    int64_t before = 1, after = 1;
+    for (int i = 0; i < split->axes; i++) {
+        before *= split->axis[i].kernel;
+        after *= split->axis[i].stride * split->axis[i].taps;
+    }
+    return after <= most * before;
+}
+
 /* More is saved than the copies cost. */
 static bool is_worth_it(const Node *node, const Split *split)
 {
@@ -106,7 +118,7 @@ static bool read_split(const Node *node, Split *ret)
     for (int i = 0; i < ret->axes; i++)
         if (!read_axis(node, weight, i, ret->axes, &ret->axis[i]))
             return false;
-    return bias_fits && is_worth_it(node, ret);
+    return bias_fits && is_dense(ret) && is_worth_it(node, ret);
 }
 
 /* ---- weights --------------------------------------------------------------------------------------------------------- */

@@ -240,6 +240,11 @@ static void to_few_channels(Model *m)
     TEST_SET_INTS(conv_transpose(m, "N,40,5,6", "40,1,2,2", false), "strides", 2, 2);
 }
 
+static void mostly_zeros(Model *m)
+{
+    TEST_SET_INTS(conv_transpose(m, "N,40,5,6", "40,12,2,2", true), "strides", 9, 9);
+}
+
 static void small(Model *m)
 {
     TEST_SET_INTS(conv_transpose(m, "1,40,2,2", "40,12,2,2", true), "strides", 2, 2);
@@ -285,6 +290,7 @@ TEST(a_conv_transpose_becomes_a_convolution_for_all_its_phases)
         {"in groups", in_groups, 13, pass, 0, "ConvTranspose"},
         {"dilated", dilated, 13, pass, 0, "ConvTranspose"},
         {"to few channels", to_few_channels, 13, pass, 0, "ConvTranspose"},
+        {"mostly zeros", mostly_zeros, 13, pass, 0, "ConvTranspose"},
         {"small", small, 13, pass, 0, "ConvTranspose"},
     };
     test_pass(cases, COUNT_OF(cases));

@@ -88,8 +88,23 @@ static bool rule_holds(const Node *node, LayoutKind kind)
     return true;
 }
 
+/* A Transpose that only calls the other order of an image by its name. */
+static LayoutKind kind_of_transpose(const Node *node)
+{
+    int64_t n;
+    const int64_t *perm = node_ints(node, "perm", &n);
+    bool to = n >= 3 && perm[0] == 0, from = to;
+    for (int64_t i = 1; i < n; i++) {
+        to = to && perm[i] == (i == n - 1 ? 1 : i + 1);
+        from = from && perm[i] == (i == 1 ? n - 1 : i - 1);
+    }
+    return to ? LAYOUT_TO_LAST : from ? LAYOUT_FROM_LAST : LAYOUT_PLAIN;
+}
+
 LayoutRule layout_rule(const Node *node)
 {
+    if (node->def != NULL && node_is(node, "Transpose") && node->domain[0] == '\0')
+        return (LayoutRule){kind_of_transpose(node), 0, 0};
     for (size_t i = 0; i < COUNT_OF(rows) && node->def != NULL; i++)
         if (strcmp(rows[i].op_type, node->op_type) == 0 && strcmp(rows[i].domain, node->domain) == 0 &&
             rule_holds(node, rows[i].rule.kind))

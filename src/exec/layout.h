@@ -16,7 +16,9 @@ typedef enum LayoutKind {
     LAYOUT_SEEKS,     /* knows EvalCtx.channels_last and is faster with it: a row-major image is turned for it */
     LAYOUT_KNOWS,     /* knows it too, but is not worth turning for */
     LAYOUT_ANY,       /* element by element, broadcasting included: dims are shown in the order of the memory */
-    LAYOUT_AXIS       /* the same along one axis, an attribute */
+    LAYOUT_AXIS,      /* the same along one axis, an attribute */
+    LAYOUT_TO_LAST,   /* Transpose N,C,D.. to N,D..,C: the bytes of an image that has the channels last */
+    LAYOUT_FROM_LAST  /* and back: the bytes of its result with the channels last */
 } LayoutKind;
 
 typedef struct LayoutRule {

@@ -276,7 +276,8 @@ static bool runs_last(Runner *runner, const Step *step, int *ret_rank)
 {
     bool only_last;
     *ret_rank = 0;
-    if (step->layout.kind == LAYOUT_PLAIN || runner->plan->options.reference || step->node->n_in == 0)
+    if (step->layout.kind == LAYOUT_PLAIN || step->layout.kind >= LAYOUT_TO_LAST || runner->plan->options.reference ||
+        step->node->n_in == 0)
         return false;
     if (step->layout.kind == LAYOUT_ANY || step->layout.kind == LAYOUT_AXIS) {
         *ret_rank = shown_rank(runner, step);
@@ -331,6 +332,32 @@ static Status gather_inputs(Runner *runner, Call *call, const Tensor **in)
     return NULL;
 }
 
+/* A Transpose between the two orders of an image moves nothing: the bytes of one are those of the other. */
+static Status rename_order(Runner *runner, Call *call, const Tensor **in, bool *ret_done)
+{
+    LayoutKind kind = call->step->layout.kind;
+    const Value *x = call->step->node->in[0];
+    const Tensor *from;
+    bool unused, to_last = kind == LAYOUT_TO_LAST;
+    *ret_done = false;
+    if (kind < LAYOUT_TO_LAST || runner->plan->options.reference || x->constant != NULL)
+        return NULL;
+    from = any_form(runner, x, &unused);
+    if (from == NULL || !layout_can_turn(from) || from->count == 0)
+        return NULL;
+    TRY((to_last ? store_last : store_plain)(&runner->store, runner->team, x, &from));
+    const Form *form = store_form_of(&runner->store, x, from->data);
+    if (form == NULL || form->buffer == NULL)
+        return NULL; /* inputs of the run are copied: observers may write to what they are shown */
+    in[0] = from;
+    call->ctx.out[0] = to_last ? layout_show(from) : layout_hide(from);
+    call->ctx.out[0].owned = false;
+    call->last = !to_last;
+    share_buffer(runner, call, 0, form->buffer);
+    *ret_done = true;
+    return NULL;
+}
+
 static void profile_step(const Runner *runner, const Call *call, double begin)
 {
     if (runner->profiler == NULL || runner->depth > 0)
@@ -362,10 +389,13 @@ static Status run_step(Runner *runner, Step *step)
         .out_buffers = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Buffer *)),
     };
     call.ctx.out = arena_array(runner->scratch, (size_t)node->n_out, sizeof(Tensor));
-    Status status = gather_inputs(runner, &call, in);
+    bool renamed = false;
+    Status status = rename_order(runner, &call, in, &renamed);
+    if (status == NULL && !renamed)
+        status = gather_inputs(runner, &call, in);
     double begin = runner->profiler == NULL ? 0.0 : clock_seconds();
     uint64_t refusals = memory_refusals();
-    if (status == NULL)
+    if (status == NULL && !renamed)
         status = op_eval(&call.ctx);
     /* An implementation that was refused memory declines, and the next one rounds in another way: the limit may stop a run, but
      * not change what it gives. */

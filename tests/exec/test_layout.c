@@ -36,6 +36,13 @@ static const char *const nets[] = {
     "y = Reshape(t, k)",
     "x = float[1,3,6,5]; w = float[8,3,1,1]; c = Conv(x, w); i = Identity(c); k = int64[3] 1 8 30; r = Reshape(i, k);"
     "y = Softmax<axis=2>(r)",
+    /* there and back by name, changed in between, the first still read; from an input of the run; a line; what is no image */
+    "x = float[1,4,6,5]; w = float[8,4,1,1]; c = Conv(x, w); t = Transpose<perm=[0,2,3,1]>(c); r = Relu(t);"
+    "b = Transpose<perm=[0,3,1,2]>(r); v = float[8,8,3,3]; d = Conv<pads=[1,1,1,1]>(b, v); y = Add(d, c)",
+    "x = float[2,6,5,4]; t = Transpose<perm=[0,3,1,2]>(x); w = float[8,4,3,3]; c = Conv(t, w); k = int64[4] 0 0 0 2;"
+    "b = Transpose<perm=[0,2,3,1]>(c); n = Neg(b); i = Transpose<perm=[0,3,1,2]>(n); y = Sub(i, c)",
+    "x = float[2,4,9]; w = float[6,4,3]; c = Conv(x, w); t = Transpose<perm=[0,2,1]>(c); e = Exp(t); y = Transpose<perm=[0,2,1]>(e)",
+    "x = float[2,4,6,5]; w = float[8,4,1,1]; c = Conv(x, w); t = Transpose<perm=[0,3,2,1]>(c); y = Transpose<perm=[1,0,2,3]>(t)",
     /* joined with what follows: sums and activations */
     "x = float[1,4,6,5]; w = float[4,4,1,1]; c = Conv(x, w); a = Add(c, x); y = Relu(a)",
     "x = float[2,4,6,5]; w = float[16,4,3,3]; c = Conv<pads=[1,1,1,1]>(x, w); v = float[16,4,3,3];"

@@ -5,13 +5,6 @@
 #include "passes/pass.h"
 #include "passes/quantize.h"
 
-/* The bounds of a Clip that is gone: initializers nobody reads. */
-static void remove_unread(Value *value)
-{
-    if (value != NULL && value->constant != NULL && value->n_uses == 0 && value->n_outputs == 0 && !value->is_input)
-        value_remove(value);
-}
-
 static Status run(PassContext *context)
 {
     for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
@@ -22,11 +15,7 @@ static Status run(PassContext *context)
         ValueDecision *after = quant_value_decision(context->plan, node->out[0]);
         *quant_value_decision(context->plan, before) = *after;
         after->quantized = false; /* one value, one row; it still keeps the scale for those that share it */
-        Value *bounds[2] = {node_in(node, 1), node_in(node, 2)};
         TRY(pass_replace_node(node, before));
-        remove_unread(bounds[0]);
-        if (bounds[1] != bounds[0])
-            remove_unread(bounds[1]);
         ++*context->changes;
     }
     return NULL;

@@ -247,13 +247,14 @@ static void describe_random(Dataset *dataset)
 {
     describe_add(dataset, "random numbers: normal with deviation 1, integers as the graph bounds them");
     for (int i = 0; i < dataset->n_inputs; i++) {
-        const InputShape *shape = dataset->feeds[i].shape;
-        if (shape == NULL || shape_is_known(&dataset->inputs[i]->type.shape))
+        const InputShape *given = dataset->feeds[i].shape;
+        if (given == NULL || shape_is_known(&dataset->inputs[i]->type.shape))
             continue;
-        const char *text = "";
-        for (int d = 0; d < shape->rank; d++)
-            text = arena_printf(dataset->arena, "%s%s%lld", text, d > 0 ? "x" : "", (long long)shape->dims[d]);
-        describe_add(dataset, arena_printf(dataset->arena, "'%s' %s", dataset->inputs[i]->name, text));
+        Shape shape = {.rank = given->rank};
+        for (int d = 0; d < given->rank; d++)
+            shape.dims[d] = dim_known(given->dims[d]);
+        describe_add(dataset, arena_printf(dataset->arena, "'%s' %s", dataset->inputs[i]->name,
+                                           shape_text(dataset->arena, &shape)));
     }
 }
 

@@ -37,16 +37,17 @@ static Status fold(PassContext *context, Node *node)
     return NULL;
 }
 
+static Status visit(PassContext *context, Node *node)
+{
+    bool fits = node_is(node, "HardSigmoid") && node->out[0] != NULL && value_is_float(node->out[0]);
+    return fits ? fold(context, node) : NULL;
+}
+
 static Status run(PassContext *context)
 {
     if (!target_runs(context->target, "HardSigmoid") || !context->target->requantizes)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (node_is(node, "HardSigmoid") && node->out[0] != NULL && value_is_float(node->out[0]))
-            TRY(fold(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, visit);
 }
 
 const Pass pass_fold_hard_sigmoid = {

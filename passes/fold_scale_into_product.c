@@ -9,7 +9,7 @@
  * keys each have a factor, in front of their product. Weights that others read, too, stay.
  */
 #include "passes/affine.h"
-#include "passes/pass.h"
+#include "passes/match.h"
 
 #include <math.h>
 
@@ -70,19 +70,13 @@ static bool climb(const Value *value, const Node *reader, Path *path)
 /* The operand that a Mul or Div by one constant number scales; -1: it is no such node. */
 static int scaled_operand(const Node *node, double *ret)
 {
-    double v;
+    double v = 0.0;
     bool divides = node_is(node, "Div");
-    if ((!divides && !node_is(node, "Mul")) || node->n_in != 2 || node->out[0] == NULL || !value_is_float(node->out[0]))
+    int data = (divides || node_is(node, "Mul")) && node->out[0] != NULL ? match_scalar_operand(node, &v) : -1;
+    if (data < 0 || (divides && data != 0) || v == 0.0 || !isfinite(v))
         return -1;
-    for (int data = 0; data < (divides ? 1 : 2); data++) {
-        const Value *value = node_in(node, data);
-        if (value == NULL || !pass_is_scalar_constant(node_in(node, 1 - data), &v) || v == 0.0 || !isfinite(v) ||
-            node->in[1 - data]->constant->rank > MAX(value->type.shape.rank, 0))
-            continue;
-        *ret = divides ? 1.0 / v : v;
-        return fabs(*ret) <= MOST_SCALE && fabs(*ret) >= 1.0 / MOST_SCALE ? data : -1;
-    }
-    return -1;
+    *ret = divides ? 1.0 / v : v;
+    return fabs(*ret) <= MOST_SCALE && fabs(*ret) >= 1.0 / MOST_SCALE ? data : -1;
 }
 
 static Status scale_bias(Node *add, int input, double scale)
@@ -120,11 +114,7 @@ static Status run(PassContext *context)
 {
     if (!context->target->requantizes)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        TRY(fold(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, fold);
 }
 
 const Pass pass_fold_scale_into_product = {

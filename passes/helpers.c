@@ -251,6 +251,25 @@ Status pass_each_node(PassContext *context, PassVisit visit)
     return NULL;
 }
 
+Status pass_each_outer(PassContext *context, PassVisit visit)
+{
+    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
+        next = node->next;
+        TRY(visit(context, node));
+    }
+    return NULL;
+}
+
+bool pass_has_elements(const Shape *shape, int from, int64_t n)
+{
+    int64_t elements = 1;
+    for (int i = from; i < shape->rank; i++) { /* never above n * n, which is far from overflow */
+        int64_t size = shape->dims[i].size < 0 ? n : MIN(shape->dims[i].size, n);
+        elements = MIN(elements * size, n);
+    }
+    return elements >= n;
+}
+
 void pass_replace_constant(Node *node, int i, Tensor *tensor)
 {
     Value *old = node_in(node, i);

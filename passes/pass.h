@@ -115,6 +115,11 @@ Node *pass_copy_node(const Node *from, Graph *graph, Node *before, Value *const 
 /* Visits every node of the ops that the pass names, inner graphs too (inner nodes before the node that holds them), in
  * topological order. The visitor may remove nodes and add nodes before the one it is given. */
 MUST_USE Status pass_each_node(PassContext *context, PassVisit visit);
+/* Visits every node of the main graph once, for passes of PASS_TARGET and PASS_QUANTIZE. The visitor may remove the node and what
+ * only it reads, and add nodes before it. */
+MUST_USE Status pass_each_outer(PassContext *context, PassVisit visit);
+/* At least n elements along the axes from `from` on, an open size counting as n. */
+bool pass_has_elements(const Shape *shape, int from, int64_t n);
 /* The axes of a reduction, from its attribute or constant input, in 0..rank-1; false when they are not known. */
 bool pass_read_axes(const Node *node, int rank, int *ret_n, int ret[TENSOR_MAX_RANK]);
 /* fuse_transposes.c: a Transpose behind a Transpose takes over its permutation and reads past it. */

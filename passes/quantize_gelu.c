@@ -23,6 +23,7 @@
 #define STRETCH 1.03f
 #define GATE_STEPS 251
 #define LEAST_X (-2.5f)
+#define DEEPEST 6 /* ops of a GELU written out, one behind the other */
 
 typedef struct Gelu {
     Node *node;   /* the last of it, which gives y */
@@ -45,12 +46,23 @@ static bool read_by_integers(const PassContext *context, const Value *value)
     return value->n_uses > 0 && value->n_outputs == 0;
 }
 
+/* The node is the last one of the GELU, or all that comes of it ends there and nowhere else. */
+static bool ends_in(const Node *node, const Node *last)
+{
+    for (int i = 0; node != NULL && node != last && i < DEEPEST; i++)
+        node = node->n_out == 1 && node->out[0] != NULL ? value_only_user(node->out[0]) : NULL;
+    return node == last;
+}
+
 /* x comes out of an integer kernel, perhaps with a bias added behind it, and nothing but the GELU reads it. */
 static bool find_source(const PassContext *context, Gelu *gelu)
 {
     Node *maker = gelu->x->producer;
-    if (maker == NULL || gelu->x->n_outputs > 0 || gelu->x->n_uses > (node_is(gelu->node, "Gelu") ? 1 : 2))
+    if (maker == NULL || gelu->x->n_outputs > 0)
         return false;
+    for (size_t i = 0; i < gelu->x->n_uses; i++)
+        if (!ends_in(gelu->x->uses[i].node, gelu->node))
+            return false;
     if (is_integer(context, maker) && op_is_weighted(maker))
         return true;
     if (!node_is(maker, "Add"))
@@ -122,9 +134,8 @@ static void decide_gate(PassContext *context, const Node *gate)
 /* Rows of the report for what goes. */
 static void absorb(QuantPlan *plan, const Node *node, int depth)
 {
-    const int deepest = 6;
     NodeDecision *decision = &plan->nodes[node->id];
-    if (depth > deepest || decision->fate != FATE_FLOAT)
+    if (depth > DEEPEST || decision->fate != FATE_FLOAT)
         return;
     decision->fate = FATE_ABSORBED;
     decision->reason = "";
@@ -158,17 +169,17 @@ static Status rewrite(PassContext *context, const Gelu *gelu)
     return pass_replace_node(node, product->out[0]);
 }
 
-static Status run(PassContext *context)
+static Status visit(PassContext *context, Node *node)
 {
     Gelu gelu;
+    return find_gelu(context, node, &gelu) ? rewrite(context, &gelu) : NULL;
+}
+
+static Status run(PassContext *context)
+{
     if (!context->plan->integer_gelu || !context->target->requantizes)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (find_gelu(context, node, &gelu))
-            TRY(rewrite(context, &gelu));
-    }
-    return NULL;
+    return pass_each_outer(context, visit);
 }
 
 const Pass pass_quantize_gelu = {

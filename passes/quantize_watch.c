@@ -6,6 +6,7 @@
  * A histogram costs most of what calibration costs beyond inference, so it is kept of those values alone that may get a
  * scale made from it. The rules are those of the kinds in the operator table, not of single ops.
  */
+#include "passes/match.h"
 #include "passes/quantize.h"
 
 #include <string.h>
@@ -32,17 +33,13 @@ const char *quant_absorb_problem(const Node *node)
 
 int quant_scaled_operand(const Node *node, float *ret_factor)
 {
-    const float least = 1e-6f;
-    for (int data = 0; node_is(node, "Mul") && node->domain[0] == '\0' && data < 2; data++) {
-        const Tensor *number = node_constant(node, 1 - data);
-        const Value *value = node_in(node, data);
-        if (value == NULL || value->constant != NULL || number == NULL || number->dtype != DT_FLOAT || number->count != 1 ||
-            number->rank > MAX(value->type.shape.rank, 0))
-            continue;
-        *ret_factor = ((const float *)number->data)[0];
-        return *ret_factor >= least && *ret_factor <= 1.0f / least ? data : -1;
-    }
-    return -1;
+    const double least = 1e-6;
+    double factor = 0.0;
+    int data = node_is(node, "Mul") && node->domain[0] == '\0' ? match_scalar_operand(node, &factor) : -1;
+    if (data < 0 || node->in[data]->constant != NULL || !(factor >= least && factor <= 1.0 / least))
+        return -1;
+    *ret_factor = (float)factor;
+    return data;
 }
 
 static bool is_standard(const Node *node)

@@ -95,14 +95,11 @@ static bool is_dense(const Split *split)
 /* More is saved than the copies cost. */
 static bool is_worth_it(const Node *node, const Split *split)
 {
-    const Shape *y = &node->out[0]->type.shape;
-    int64_t elements = 1, work = split->inputs * split->outputs;
-    for (int i = 0; i < y->rank; i++)
-        elements *= y->dims[i].size < 0 ? LEAST_ELEMENTS : MIN(y->dims[i].size, LEAST_ELEMENTS);
+    int64_t work = split->inputs * split->outputs;
     for (int i = 0; i < split->axes; i++)
         work *= split->axis[i].kernel;
     bool copies = split->axes == 2 && split->axis[0].stride > 1;
-    return elements >= LEAST_ELEMENTS && (!copies || work >= WORTH * split->axis[0].stride);
+    return pass_has_elements(&node->out[0]->type.shape, 0, LEAST_ELEMENTS) && (!copies || work >= WORTH * split->axis[0].stride);
 }
 
 static bool read_split(const Node *node, Split *ret)

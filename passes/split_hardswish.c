@@ -25,16 +25,17 @@ static Status split(PassContext *context, Node *node)
     return NULL;
 }
 
+static Status visit(PassContext *context, Node *node)
+{
+    bool fits = node_is(node, "HardSwish") && node->out[0] != NULL;
+    return fits ? split(context, node) : NULL;
+}
+
 static Status run(PassContext *context)
 {
     if (!target_runs(context->target, "HardSigmoid") || target_runs(context->target, "HardSwish"))
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (node_is(node, "HardSwish") && node->out[0] != NULL)
-            TRY(split(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, visit);
 }
 
 const Pass pass_split_hardswish = {

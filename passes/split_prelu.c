@@ -33,17 +33,18 @@ static Status split(PassContext *context, Node *node)
     return NULL;
 }
 
+static Status visit(PassContext *context, Node *node)
+{
+    bool fits = node_is(node, "PRelu") && node->out[0] != NULL && value_is_float(node->in[0]) &&
+                all_at_most_one(pass_constant(node, 1));
+    return fits ? split(context, node) : NULL;
+}
+
 static Status run(PassContext *context)
 {
     if (!context->target->slow_prelu)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (node_is(node, "PRelu") && node->out[0] != NULL && value_is_float(node->in[0]) &&
-            all_at_most_one(pass_constant(node, 1)))
-            TRY(split(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, visit);
 }
 
 const Pass pass_split_prelu = {

@@ -60,15 +60,13 @@ static bool can_split(const Node *node, int64_t factors[2])
         strcmp(node_string(node, "mode", "nearest"), "nearest") != 0 || node_attr(node, "axes") != NULL ||
         node->in[0]->constant != NULL || infer_shape(node, 0).rank != 4)
         return false;
-    const Shape *x = &node->in[0]->type.shape, *y = &node->out[0]->type.shape;
+    const Shape *x = &node->in[0]->type.shape;
     if (factor_of(node, 0) != 1 || factor_of(node, 1) != 1 || !dim_is_known(x->dims[1]) || x->dims[1].size < LEAST_CHANNELS)
         return false;
-    int64_t elements = 1;
-    for (int i = 0; i < y->rank; i++)
-        elements *= y->dims[i].size < 0 ? LEAST_ELEMENTS : MIN(y->dims[i].size, LEAST_ELEMENTS);
     for (int i = 0; i < 2; i++)
         factors[i] = factor_of(node, 2 + i);
-    return factors[0] > 0 && factors[1] > 0 && factors[0] * factors[1] > 1 && elements >= LEAST_ELEMENTS && repeats(node, factors);
+    return factors[0] > 0 && factors[1] > 0 && factors[0] * factors[1] > 1 && repeats(node, factors) &&
+           pass_has_elements(&node->out[0]->type.shape, 0, LEAST_ELEMENTS);
 }
 
 static Status split(PassContext *context, Node *node)
@@ -95,11 +93,7 @@ static Status run(PassContext *context)
 {
     if (!context->target->slow_resize)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        TRY(split(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, split);
 }
 
 const Pass pass_split_resize = {

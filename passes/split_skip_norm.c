@@ -33,17 +33,18 @@ static Status replace(PassContext *context, Node *node)
     return NULL;
 }
 
+static Status visit(PassContext *context, Node *node)
+{
+    bool fits = node_is(node, "Add") && node->out[0] != NULL && value_is_float(node->out[0]) &&
+                node_constant(node, 0) == NULL && node_constant(node, 1) == NULL && feeds_norm(node);
+    return fits ? replace(context, node) : NULL;
+}
+
 static Status run(PassContext *context)
 {
     if (!context->target->slow_skip_norm)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (node_is(node, "Add") && node->out[0] != NULL && value_is_float(node->out[0]) && node_constant(node, 0) == NULL &&
-            node_constant(node, 1) == NULL && feeds_norm(node))
-            TRY(replace(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, visit);
 }
 
 const Pass pass_split_skip_norm = {

@@ -40,14 +40,12 @@ static bool is_slow(const Node *node, int64_t *ret_axis)
         node->in[0]->constant != NULL || node->in[0]->type.dtype != DT_FLOAT)
         return false;
     Shape x = infer_shape(node, 0);
-    int64_t inner = 1, axis = node_int(node, "axis", -1);
+    int64_t axis = node_int(node, "axis", -1);
     axis += axis < 0 ? x.rank : 0;
     if (x.rank < 2 || axis < 0 || axis >= x.rank - 1)
         return false;
-    for (int i = (int)axis + 1; i < x.rank; i++)
-        inner *= x.dims[i].size < 0 ? LEAST_INNER : MIN(x.dims[i].size, LEAST_INNER);
     *ret_axis = axis;
-    return inner >= LEAST_INNER;
+    return pass_has_elements(&x, (int)axis + 1, LEAST_INNER);
 }
 
 static Status split(PassContext *context, Node *node)
@@ -71,11 +69,7 @@ static Status run(PassContext *context)
 {
     if (!context->target->slow_softmax)
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        TRY(split(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, split);
 }
 
 const Pass pass_split_softmax = {

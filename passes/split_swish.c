@@ -31,16 +31,17 @@ static Status split(PassContext *context, Node *node)
     return pass_replace_node(node, gate);
 }
 
+static Status visit(PassContext *context, Node *node)
+{
+    bool fits = node_is(node, "Swish") && node->out[0] != NULL && value_is_float(node->out[0]);
+    return fits ? split(context, node) : NULL;
+}
+
 static Status run(PassContext *context)
 {
     if (!target_runs(context->target, "Sigmoid") || target_runs(context->target, "Swish"))
         return NULL;
-    for (Node *node = context->model->graph->first, *next; node != NULL; node = next) {
-        next = node->next;
-        if (node_is(node, "Swish") && node->out[0] != NULL && value_is_float(node->out[0]))
-            TRY(split(context, node));
-    }
-    return NULL;
+    return pass_each_outer(context, visit);
 }
 
 const Pass pass_split_swish = {

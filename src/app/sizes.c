@@ -184,10 +184,11 @@ Status sizes_find(const Plan *plan, const InputShape *given, int n_given, Arena 
 {
     Sizes sizes = sizes_new(plan, given, n_given);
     Status first = NULL;
-    bool found = sizes_tries(&sizes) == 1; /* nothing to choose: what is wrong shows when the data is used */
-    for (int i = 0; i < PROOF_ROUNDS * sizes_tries(&sizes) && !found; i++) {
-        sizes.round = i / sizes_tries(&sizes);
-        sizes_take(&sizes, i % sizes_tries(&sizes));
+    int tries = sizes_tries(&sizes);
+    bool found = tries == 1; /* nothing to choose: what is wrong shows when the data is used */
+    for (int i = 0; i < PROOF_ROUNDS * tries && !found; i++) {
+        sizes.round = i / tries;
+        sizes_take(&sizes, i % tries);
         Status status = run_once(&sizes);
         found = status == NULL;
         if (status_code(status) == CODE_INTERRUPTED || status_code(status) == CODE_USAGE) {

@@ -358,6 +358,15 @@ static void gelu_with_float_readers(Model *m)
     test_output(TEST_NODE(m, "Exp", "z", g));
 }
 
+static void gelu_whose_inside_others_read(Model *m) /* x beyond what the table keeps of it */
+{
+    Value *b = biased_product(m), *g = erf_gelu(m, b), *inside = NULL;
+    for (size_t i = 0; i < b->n_uses; i++)
+        inside = node_is(b->uses[i].node, "Div") ? b->uses[i].node->out[0] : inside;
+    test_output(TEST_NODE(m, "Neg", "z", inside));
+    test_output(TEST_NODE(m, "MatMul", "y", g, test_floats(m, "w2", "64,8")));
+}
+
 TEST(quantize_runs_gelu_in_integers_where_asked)
 {
     static const QuantizedHow asked = {.integer_gelu = true};
@@ -367,6 +376,8 @@ TEST(quantize_runs_gelu_in_integers_where_asked)
     check_quantized_how(gelu_at_the_end, &asked, "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul", 30.0);
     check_quantized_how(gelu_of_what_others_read, &asked,
                         "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul QuantizeLinear MatMulIntegerToFloat Exp", 30.0);
+    check_quantized_how(gelu_whose_inside_others_read, &asked,
+                        "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul QuantizeLinear Neg MatMulIntegerToFloat", 30.0);
     check_quantized_how(gelu_with_float_readers, &asked,
                         "QuantizeLinear Reshape QGemm Reshape Div Erf Add Mul Mul QuantizeLinear MatMulIntegerToFloat Exp", 30.0);
     check_quantized(gelu_between_products,

@@ -27,7 +27,7 @@ no_warnings() { # COMPILER
 }
 # returnDanglingLifetime takes the Status that TRY returns for the addresses given to the call.
 static_analysis() {
-    cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability -I. \
+    cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability -j 2 -I. \
         --suppress=missingIncludeSystem --suppress=returnDanglingLifetime --suppress=invalidFunctionArg:src/kernels/softmax.c --suppress=normalCheckLevelMaxBranches src passes calib
 }
 

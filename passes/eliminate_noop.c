@@ -39,7 +39,7 @@ static bool same_shape_and_count(const Node *node)
 
 static bool all_equal(const Tensor *tensor, double value)
 {
-    if (tensor == NULL || !(dtype_is_float(tensor->dtype) || dtype_is_integer(tensor->dtype)))
+    if (tensor == NULL || !(dtype_is_float(tensor->dtype) || dtype_is_integer(tensor->dtype) || tensor->dtype == DT_BOOL))
         return false;
     for (int64_t i = 0; i < tensor->count; i++)
         if (tensor_get(tensor, i) != value)
@@ -186,11 +186,19 @@ static int noop_div(const Node *node)
     return neutral(node, 1, false);
 }
 
+static int noop_where(const Node *node)
+{
+    const Tensor *condition = pass_constant(node, 0);
+    int chosen = all_equal(condition, 1) ? 1 : all_equal(condition, 0) ? 2 : -1;
+    return chosen > 0 && same_shape(node, chosen) ? chosen : -1;
+}
+
 static const struct Row {
     const char *op_type;
     int (*input)(const Node *node); /* that output 0 equals, or -1 */
 } rows[] = {
     {"Add", noop_add},
+    {"And", noop_mul},
     {"Cast", noop_cast},
     {"Clip", noop_clip},
     {"Concat", noop_single_input},
@@ -202,6 +210,7 @@ static const struct Row {
     {"Mean", noop_single_input},
     {"Min", noop_single_input},
     {"Mul", noop_mul},
+    {"Or", noop_add},
     {"Pad", noop_pad},
     {"Pow", noop_div}, /* x ^ 1 */
     {"Reshape", noop_shaper},
@@ -214,30 +223,12 @@ static const struct Row {
     {"Tile", noop_tile},
     {"Transpose", noop_transpose},
     {"Unsqueeze", noop_shaper},
+    {"Where", noop_where},
 };
 
 static int compare_row(const void *key, const void *row)
 {
     return strcmp(key, ((const struct Row *)row)->op_type);
-}
-
-/* y / Expand(c, shape of y) is y / c: elementwise ops widen by themselves. */
-static void skip_expand(PassContext *context, Node *expand)
-{
-    static const char *const ops[] = {"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"};
-    Value *wide = expand->out[0];
-    for (size_t u = wide->n_uses; u-- > 0;) {
-        Use use = wide->uses[u];
-        bool widens = false;
-        for (size_t i = 0; i < COUNT_OF(ops); i++)
-            widens = widens || node_is(use.node, ops[i]);
-        const Value *other = widens && use.node->n_in == 2 ? use.node->in[1 - use.input] : NULL;
-        if (other == NULL || other == wide || wide->type.kind != TYPE_TENSOR || other->type.kind != TYPE_TENSOR ||
-            !shape_equal(&wide->type.shape, &other->type.shape))
-            continue;
-        node_set_input(use.node, use.input, expand->in[0]);
-        ++*context->changes;
-    }
 }
 
 static Status visit(PassContext *context, Node *node)
@@ -247,8 +238,6 @@ static Status visit(PassContext *context, Node *node)
     const struct Row *row = bsearch(node->op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
     if (row == NULL)
         return NULL;
-    if (row->input == noop_expand && node_in(node, 0) != NULL)
-        skip_expand(context, node);
     int input = row->input(node);
     if (input < 0 || node_in(node, input) == NULL || !pass_can_replace(node, node->in[input]))
         return NULL;
@@ -265,8 +254,8 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_noop = {
     .name = "eliminate_noop",
     .stage = PASS_SIMPLIFY,
-    .ops = "Add Cast Clip Concat Div Expand Flatten Max MaxPool Mean Min Mul Pad Pow Reshape Resize Slice Split "
-           "Squeeze Sub Sum Tile Transpose Unsqueeze",
+    .ops = "Add And Cast Clip Concat Div Expand Flatten Max MaxPool Mean Min Mul Or Pad Pow Reshape Resize Slice Split "
+           "Squeeze Sub Sum Tile Transpose Unsqueeze Where",
     .summary = "nodes that give back their input go: Reshape to the same shape, Add 0, Mul 1 and their kin",
     .run = run,
 };

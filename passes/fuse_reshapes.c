@@ -37,17 +37,20 @@ static bool target_stands_alone(const Node *node)
     return true;
 }
 
-/* The shape of the output as a target: -1 for at most one unknown size. */
-static bool target_of_output(const Value *out, int64_t *ret_n, int64_t *ret)
+/* The shape of the output as a target of a Reshape of what has the shape `in`: 0 for an open size that stands there too, -1 for
+ * at most one other. */
+static bool target_of_output(const Value *out, const Shape *in, int64_t *ret_n, int64_t *ret)
 {
     int unknown = 0;
     const Shape *shape = &out->type.shape;
     if (out->type.kind != TYPE_TENSOR || shape->rank < 0)
         return false;
     for (int i = 0; i < shape->rank; i++) {
-        ret[i] = shape->dims[i].size;
-        if (ret[i] == 0)
+        Dim dim = shape->dims[i];
+        bool copied = !dim_is_known(dim) && i < in->rank && dim_equal(dim, in->dims[i]);
+        if (dim.size == 0)
             return false;
+        ret[i] = copied ? 0 : dim.size;
         unknown += ret[i] < 0;
     }
     *ret_n = shape->rank;
@@ -73,7 +76,8 @@ static Status visit(PassContext *context, Node *node)
         return NULL;
     Node *before = node->in[0]->producer;
     if (!target_stands_alone(node)) {
-        if (!target_of_output(node->out[0], &n, target))
+        Shape in = infer_shape(before, 0);
+        if (!target_of_output(node->out[0], &in, &n, target))
             return NULL;
         make_reshape(context->model, node, target, n);
     }

@@ -1,6 +1,6 @@
 /* pass.h - graph rewrites: one pass a file, one row a pass in passes.def, run by manager.c.
  *
- * A pass is a verb: eliminate_*, fold_*, fuse_*, raise_*, quantize_*. It sees the model and, when quantizing, the range
+ * A pass is a verb: eliminate_*, fold_*, fuse_*, hoist_*, raise_*, quantize_*. It sees the model and, when quantizing, the range
  * table and the target; never images or histograms. On any doubt about equality a rewrite is not made.
  */
 #ifndef QUANTIZE_PASS_H

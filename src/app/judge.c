@@ -16,12 +16,21 @@
 #include <string.h>
 
 #define NOISE_WORST 10.0                  /* an output of another shape, or not finite */
-#define BLOCK 512 /* elements read at once */
-#define JUDGE_BYTES ((size_t)96 << 20)    /* kept at most; one sample always is */
+#define BLOCK 512                         /* elements read at once */
+#define KEPT_BLOCKS 512                   /* of an output, evenly spread: noise is seen in a part as well */
+#define JUDGE_BYTES ((size_t)256 << 20)   /* kept at most; one sample always is */
+
+/* What is kept of an output: every step-th block. */
+typedef struct Answer {
+    Tensor whole; /* its data is gone */
+    Tensor kept;  /* rank 1, owned */
+    int64_t step;
+} Answer;
 
 struct Judge {
     int n_inputs, n_outputs, n_samples;
-    Tensor *inputs, *outputs; /* [sample * n + i], owned */
+    Tensor *inputs;   /* [sample * n_inputs + i], owned */
+    Answer *answers;  /* [sample * n_outputs + o] */
 };
 
 typedef struct Hearing {
@@ -34,19 +43,31 @@ typedef struct Hearing {
 
 /* ---- what the float model answers -------------------------------------------------------------------------------- */
 
-static size_t bytes_of(const Tensor *tensors, int n)
+/* Packed elements and text are kept whole. */
+static Status keep_answer(const Tensor *output, Answer *ret)
 {
-    size_t bytes = 0;
-    for (int i = 0; i < n; i++)
-        bytes += tensors[i].bytes;
-    return bytes;
+    int64_t blocks = (output->count + BLOCK - 1) / BLOCK, kept = 0;
+    size_t size = (size_t)dtype_bits(output->dtype) / 8;
+    *ret = (Answer){.whole = *output, .step = 1};
+    ret->whole.data = NULL;
+    ret->whole.owned = false;
+    if (blocks <= KEPT_BLOCKS || dtype_bits(output->dtype) % 8 != 0 || size == 0)
+        return tensor_copy(&ret->kept, output);
+    ret->step = ((blocks + KEPT_BLOCKS - 1) / KEPT_BLOCKS) | 1; /* odd: not the same places of every row */
+    for (int64_t from = 0; from < output->count; from += ret->step * BLOCK)
+        kept += MIN(output->count - from, (int64_t)BLOCK);
+    TRY(tensor_alloc(&ret->kept, output->dtype, 1, &kept));
+    for (int64_t from = 0, to = 0; to < kept; from += ret->step * BLOCK, to += BLOCK)
+        memcpy((char *)ret->kept.data + (size_t)to * size, (const char *)output->data + (size_t)from * size,
+               (size_t)MIN(kept - to, (int64_t)BLOCK) * size);
+    return NULL;
 }
 
 /* Sample i, or nothing when it cannot be read: calibration has told of it. */
 static Status take_sample(Judge *judge, Runner *runner, const Dataset *dataset, int64_t i, size_t *bytes)
 {
     Tensor *inputs = &judge->inputs[judge->n_samples * judge->n_inputs];
-    Tensor *outputs = &judge->outputs[judge->n_samples * judge->n_outputs];
+    Answer *answers = &judge->answers[judge->n_samples * judge->n_outputs];
     Tensor *views = xcalloc((size_t)MAX(judge->n_outputs, 1), sizeof views[0]);
     Status status = dataset_load(dataset, i, inputs);
     if (status_code(status) == CODE_DATA) {
@@ -57,17 +78,20 @@ static Status take_sample(Judge *judge, Runner *runner, const Dataset *dataset, 
     if (status == NULL)
         status = runner_run(runner, inputs, NULL, views);
     for (int o = 0; o < judge->n_outputs && status == NULL; o++)
-        status = tensor_copy(&outputs[o], &views[o]);
+        status = keep_answer(&views[o], &answers[o]);
     free(views);
     if (status == NULL) {
         judge->n_samples++;
-        *bytes += bytes_of(inputs, judge->n_inputs) + bytes_of(outputs, judge->n_outputs);
+        for (int k = 0; k < judge->n_inputs; k++)
+            *bytes += inputs[k].bytes;
+        for (int o = 0; o < judge->n_outputs; o++)
+            *bytes += answers[o].kept.bytes;
         return NULL;
     }
     for (int k = 0; k < judge->n_inputs; k++)
         tensor_release(&inputs[k]);
     for (int o = 0; o < judge->n_outputs; o++)
-        tensor_release(&outputs[o]);
+        tensor_release(&answers[o].kept);
     return status_prefix(status, "%s", dataset_file(dataset, i));
 }
 
@@ -78,7 +102,7 @@ Status judge_new(const Plan *plan, const Dataset *dataset, int samples, Judge **
     judge->n_inputs = plan_n_inputs(plan);
     judge->n_outputs = plan_n_outputs(plan);
     judge->inputs = xcalloc((size_t)(MAX(wanted, 1) * MAX(judge->n_inputs, 1)), sizeof(Tensor));
-    judge->outputs = xcalloc((size_t)(MAX(wanted, 1) * MAX(judge->n_outputs, 1)), sizeof(Tensor));
+    judge->answers = xcalloc((size_t)(MAX(wanted, 1) * MAX(judge->n_outputs, 1)), sizeof(Answer));
     Runner *runner = runner_new(plan, NULL);
     size_t bytes = 0;
     Status status = NULL;
@@ -103,9 +127,9 @@ void judge_free(Judge *judge)
     for (int i = 0; i < judge->n_samples * judge->n_inputs; i++)
         tensor_release(&judge->inputs[i]);
     for (int i = 0; i < judge->n_samples * judge->n_outputs; i++)
-        tensor_release(&judge->outputs[i]);
+        tensor_release(&judge->answers[i].kept);
     free(judge->inputs);
-    free(judge->outputs);
+    free(judge->answers);
     free(judge);
 }
 
@@ -145,17 +169,17 @@ static void add_block(const double *x, const double *y, int64_t n, double *error
         add_pair(x[i], y[i], error, signal);
 }
 
-static void compare(const Tensor *a, const Tensor *b, double *ret_error, double *ret_signal)
+static void compare(const Answer *a, const Tensor *b, double *ret_error, double *ret_signal)
 {
     *ret_error = *ret_signal = 0.0;
-    if (!tensor_same_shape(a, b) || a->dtype != b->dtype) {
+    if (!tensor_same_shape(&a->whole, b) || a->whole.dtype != b->dtype) {
         *ret_error = NAN;
         return;
     }
-    for (int64_t from = 0; from < a->count; from += BLOCK) {
+    for (int64_t from = 0, at = 0; from < b->count; from += a->step * BLOCK, at += BLOCK) {
         double block[2][BLOCK];
-        int64_t n = MIN(a->count - from, (int64_t)BLOCK);
-        tensor_read(a, from, n, block[0]);
+        int64_t n = MIN(b->count - from, (int64_t)BLOCK);
+        tensor_read(&a->kept, at, n, block[0]);
         tensor_read(b, from, n, block[1]);
         add_block(block[0], block[1], n, ret_error, ret_signal);
     }
@@ -169,8 +193,8 @@ static Status try_sample(Hearing *hearing, int64_t sample, int worker)
     Status status = runner_run(hearing->runners[worker], &judge->inputs[sample * judge->n_inputs], NULL, outputs);
     for (int o = 0; o < judge->n_outputs && status == NULL; o++) {
         int64_t at = sample * judge->n_outputs + o;
-        if (dtype_is_float(judge->outputs[at].dtype))
-            compare(&judge->outputs[at], &outputs[o], &hearing->error[at], &hearing->signal[at]);
+        if (dtype_is_float(judge->answers[at].whole.dtype))
+            compare(&judge->answers[at], &outputs[o], &hearing->error[at], &hearing->signal[at]);
     }
     free(outputs);
     return status;
@@ -197,7 +221,7 @@ static double sum_noise(const Hearing *hearing, int from, int to)
     int outputs = 0;
     for (int o = 0; o < judge->n_outputs; o++) {
         double error = 0.0, signal = 0.0;
-        if (!dtype_is_float(judge->outputs[o].dtype))
+        if (!dtype_is_float(judge->answers[o].whole.dtype))
             continue;
         for (int s = from; s < to; s++) {
             error += hearing->error[s * judge->n_outputs + o];

@@ -12,6 +12,12 @@
 #include <stdlib.h>
 
 
+/* Outputs below NOISY_DB: what alone makes MOST of the noise is not worth its speed, while such nodes together hold up to CHEAP of
+ * the multiply-accumulates. */
+#define NOISY_DB 20.0
+#define MOST 0.333
+#define CHEAP 0.04
+
 static const char *const elsewhere = "tried alone";
 
 typedef struct Nodes {
@@ -62,20 +68,36 @@ typedef struct Hunt {
     const RangeTable *ranges;
     const Nodes *nodes;
     const char **kept_float;
+    double threshold; /* noise of what is sought */
+    double macs;      /* of nodes that stay float without wrecking the model */
     int trials, most_trials, found;
 } Hunt;
 
-static double wreck_noise(void)
+static double noise_of_db(double db)
 {
-    return pow(10.0, -WRECK_DB / 10.0);
+    return pow(10.0, -db / 10.0);
+}
+
+/* A node that does not wreck the model but makes most of its noise stays float where it has little to compute. */
+static bool stays_float(Hunt *h, const Node *node, double noise)
+{
+    double macs = (double)MAX(op_macs(node, &h->search->counts), 0);
+    if (noise >= noise_of_db(WRECK_DB))
+        return true;
+    if (h->macs + macs > CHEAP * (double)h->search->macs)
+        return false;
+    h->macs += macs;
+    return true;
 }
 
 static Status hunt(Hunt *h, size_t from, size_t to, double noise)
 {
-    bool wrecks = noise >= wreck_noise(); /* not when there is no output of floats to judge by: NAN */
-    if (to == from || !wrecks || h->trials >= h->most_trials)
+    bool matters = noise >= h->threshold; /* not when there is no output of floats to judge by: NAN */
+    if (to == from || !matters || h->trials >= h->most_trials)
         return NULL;
     if (to - from == 1) {
+        if (!stays_float(h, h->nodes->items[from], noise))
+            return NULL;
         h->kept_float[h->nodes->items[from]->id] =
             arena_printf(h->search->arena, "in integers it alone takes the outputs to %.1f dB", noise_to_db(noise));
         h->found++;
@@ -94,10 +116,12 @@ static Status hunt(Hunt *h, size_t from, size_t to, double noise)
 Status search_wreckers(Search *search, const RangeTable *ranges, const char **kept_float, int *ret_found)
 {
     Nodes nodes = list_nodes(search, any_node, kept_float);
-    Hunt h = {search, ranges, &nodes, kept_float, 1, search_trials(search), 0};
+    Hunt h = {search, ranges, &nodes, kept_float, noise_of_db(WRECK_DB), 0.0, 1, search_trials(search), 0};
     double noise = 0.0;
     *ret_found = 0;
     TRY(noise_alone(search, ranges, &nodes, 0, nodes.n, &noise));
+    if (noise >= noise_of_db(NOISY_DB))
+        h.threshold = fmin(h.threshold, MOST * noise);
     TRY(hunt(&h, 0, nodes.n, noise));
     *ret_found = h.found;
     return NULL;

@@ -28,8 +28,8 @@ static const struct {
 enum { N_METHODS = COUNT_OF(methods), PIECES = 8, RIVALS = 2, MANY_TRIALS = 40 };
 #define FAR_WORSE 3.0 /* noise */
 
-/* A piece takes another method when the noise falls by this much, and on most samples: less may be chance. */
-static const double least_gain = 0.1;
+/* A piece takes another method when the noise falls by this much, and on most samples or by far: less may be chance. */
+static const double least_gain = 0.1, far_gain = 0.3;
 
 typedef struct Choice {
     const Sights *sights;
@@ -65,7 +65,7 @@ static bool is_better(const Search *search, const double *each, const double *ea
     int better = 0, n = judge_samples(search->judge);
     for (int s = 0; s < n; s++)
         better += each[s] < each_before[s];
-    return noise < before * (1.0 - least_gain) && 2 * better > n;
+    return noise < before * (1.0 - (2 * better > n ? least_gain : far_gain));
 }
 
 /* Tries method m in rows [from, to) of `best`; keeps it there when it is better. */

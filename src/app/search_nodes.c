@@ -12,11 +12,13 @@
 #include <stdlib.h>
 
 
-/* Outputs below NOISY_DB: what alone makes MOST of the noise is not worth its speed, while such nodes together hold up to CHEAP of
- * the multiply-accumulates. */
+/* Outputs below NOISY_DB: what alone makes MOST of the noise stays float where the outputs gain WORTH of their noise by it, while
+ * such nodes together hold up to CHEAP of the multiply-accumulates. */
 #define NOISY_DB 20.0
 #define MOST 0.333
+#define WORTH 0.2
 #define CHEAP 0.04
+#define MAX_NOISY 3 /* each a third */
 
 static const char *const elsewhere = "tried alone";
 
@@ -47,6 +49,14 @@ static bool any_node(const Node *node)
     return true;
 }
 
+/* Noise with all in integers but what is kept float. */
+static Status noise_without(Search *search, const RangeTable *ranges, const char *const *kept, double *ret)
+{
+    Recipe recipe = {.ranges = ranges, .kept_float = kept, .ignore_costs = true, .means = search->means,
+                     .integer_gelu = search->integer_gelu};
+    return candidate_noise(search, &recipe, NULL, ret, NULL);
+}
+
 /* Noise with [from, to) alone in integers. */
 static Status noise_alone(Search *search, const RangeTable *ranges, const Nodes *nodes, size_t from, size_t to, double *ret)
 {
@@ -56,9 +66,7 @@ static Status noise_alone(Search *search, const RangeTable *ranges, const Nodes 
             kept[node->id] = elsewhere;
     for (size_t i = from; i < to; i++)
         kept[nodes->items[i]->id] = NULL;
-    Recipe recipe = {.ranges = ranges, .kept_float = kept, .ignore_costs = true, .means = search->means,
-                     .integer_gelu = search->integer_gelu};
-    Status status = candidate_noise(search, &recipe, NULL, ret, NULL);
+    Status status = noise_without(search, ranges, kept, ret);
     free(kept);
     return status;
 }
@@ -69,8 +77,10 @@ typedef struct Hunt {
     const Nodes *nodes;
     const char **kept_float;
     double threshold; /* noise of what is sought */
-    double macs;      /* of nodes that stay float without wrecking the model */
     int trials, most_trials, found;
+    const Node *noisy[MAX_NOISY]; /* of those found, what does not wreck the model */
+    int n_noisy;
+    double noisy_macs;
 } Hunt;
 
 static double noise_of_db(double db)
@@ -78,15 +88,16 @@ static double noise_of_db(double db)
     return pow(10.0, -db / 10.0);
 }
 
-/* A node that does not wreck the model but makes most of its noise stays float where it has little to compute. */
+/* A node that does not wreck the model stays float where it has little to compute. */
 static bool stays_float(Hunt *h, const Node *node, double noise)
 {
     double macs = (double)MAX(op_macs(node, &h->search->counts), 0);
     if (noise >= noise_of_db(WRECK_DB))
         return true;
-    if (h->macs + macs > CHEAP * (double)h->search->macs)
+    if (h->n_noisy == MAX_NOISY || h->noisy_macs + macs > CHEAP * (double)h->search->macs)
         return false;
-    h->macs += macs;
+    h->noisy_macs += macs;
+    h->noisy[h->n_noisy++] = node;
     return true;
 }
 
@@ -113,16 +124,40 @@ static Status hunt(Hunt *h, size_t from, size_t to, double noise)
     return NULL;
 }
 
+/* Noise made by a node alone may be noise that the others take back: the noisy stay float only where all of the model gains. */
+static Status weigh_noisy(Hunt *h, double noise)
+{
+    const char *reasons[MAX_NOISY];
+    double without = noise, with = 0.0;
+    TRY(noise_without(h->search, h->ranges, h->kept_float, &with));
+    for (int i = 0; i < h->n_noisy; i++) {
+        reasons[i] = h->kept_float[h->noisy[i]->id];
+        h->kept_float[h->noisy[i]->id] = NULL;
+    }
+    if (h->found > h->n_noisy)
+        TRY(noise_without(h->search, h->ranges, h->kept_float, &without));
+    if (!(with < (1.0 - WORTH) * without)) {
+        h->found -= h->n_noisy;
+        return NULL;
+    }
+    for (int i = 0; i < h->n_noisy; i++)
+        h->kept_float[h->noisy[i]->id] = reasons[i];
+    return NULL;
+}
+
 Status search_wreckers(Search *search, const RangeTable *ranges, const char **kept_float, int *ret_found)
 {
     Nodes nodes = list_nodes(search, any_node, kept_float);
-    Hunt h = {search, ranges, &nodes, kept_float, noise_of_db(WRECK_DB), 0.0, 1, search_trials(search), 0};
+    Hunt h = {search, ranges, &nodes, kept_float, .threshold = noise_of_db(WRECK_DB), .trials = 1,
+              .most_trials = search_trials(search)};
     double noise = 0.0;
     *ret_found = 0;
     TRY(noise_alone(search, ranges, &nodes, 0, nodes.n, &noise));
     if (noise >= noise_of_db(NOISY_DB))
         h.threshold = fmin(h.threshold, MOST * noise);
     TRY(hunt(&h, 0, nodes.n, noise));
+    if (h.n_noisy > 0)
+        TRY(weigh_noisy(&h, noise));
     *ret_found = h.found;
     return NULL;
 }

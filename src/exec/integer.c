@@ -309,6 +309,8 @@ static const char *weighted_problem(const Group *group, Form form)
     if (!group->open && !same_type(&group->inputs[0], &group->outputs[0]))
         return "its input and output are quantized to different types";
     int64_t axis = form == FORM_CONV ? 0 : form == FORM_GEMM && node_int(node, "transB", 0) != 0 ? 2 : 1;
+    if (form != FORM_MATMUL && !group->open && node_constant(node, 1) != NULL && node_constant(node, 1)->dtype == DT_FLOAT)
+        return "its weight is float, which ONNX Runtime quantizes by itself here, with one scale: its answers are others";
     if (!is_weight(group, 1, axis))
         return "its weight is not 8-bit behind a DequantizeLinear, per tensor or per output channel";
     if (form == FORM_MATMUL)

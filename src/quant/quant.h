@@ -194,6 +194,7 @@ typedef struct Target {
     bool fuses_residual;         /* an Add reads one input as the op in front of it leaves it, and only the other as integers */
     bool slow_prelu;             /* its PRelu is better written as Max(x, slope x) */
     bool open_products;          /* a MatMul of integers may give floats: no Q behind it */
+    bool quantizes_weights;      /* of its own accord, where float ops stand between 8-bit values: passes/quantize_guard_floats.c */
     bool average_by_conv;        /* its AveragePool of integers is better written as a depthwise convolution */
     bool slow_resize;            /* its nearest Resize of integers is better written as copies, channels last */
     bool slow_softmax;           /* its Softmax along another axis than the last is better written out */

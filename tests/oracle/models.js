@@ -72,6 +72,13 @@ const SHARED = [
         samples: 2, calibrate: 8,
     },
     {
+        // left float between 8-bit values, where the runtime would quantize it by itself
+        name: 'scrfd_float_conv', file: 'models/detect/scrfd_500m_kps.onnx', calib: 'data/faces',
+        options: ['--color', 'rgb', '--scale', '1', '--mean', '127.5', '--std', '128', '--resize', 'pad',
+            '--pad-value', '0'],
+        samples: 2, calibrate: 8, job: ['--exclude', 'Conv_6', '--effort', 'fast'],
+    },
+    {
         name: 'nanodet_m_320', file: 'models/detect/nanodet_m_320_coco.onnx', calib: 'data/coco',
         options: ['--color', 'bgr', '--scale', '1', '--mean', '103.53,116.28,123.675', '--std', '57.375,57.12,58.395'],
         samples: 3, calibrate: 16,

@@ -5,7 +5,8 @@
  *     b_q ─ DQ ─┘                                 b_q ─┘
  *
  * The graph is not touched: a group becomes a node of its own that points at the quantized values, and plan.c runs it in
- * place of the op and the Q. DQ nodes that nobody else reads are dropped there. What does not fit the pattern exactly runs
+ * place of the op and the Q. Float weights and biases in such a group are quantized as the runtime does it (own_weights.c).
+ * DQ nodes that nobody else reads are dropped there. What does not fit the pattern exactly runs
  * node by node in float, which is what the runtime would do.
  */
 #include "src/exec/internal.h"
@@ -65,11 +66,6 @@ static const char *open_type(Form form)
 {
     return form == FORM_MATMUL ? "MatMulIntegerToFloat" : form == FORM_GEMM ? "QGemm" : NULL;
 }
-
-/* One end of a group: a quantized value with its parameters. */
-typedef struct Edge {
-    Value *quantized, *scale, *zero_point; /* zero_point may be NULL in the file; made here then */
-} Edge;
 
 typedef struct Group {
     Arena *arena;
@@ -309,8 +305,6 @@ static const char *weighted_problem(const Group *group, Form form)
     if (!group->open && !same_type(&group->inputs[0], &group->outputs[0]))
         return "its input and output are quantized to different types";
     int64_t axis = form == FORM_CONV ? 0 : form == FORM_GEMM && node_int(node, "transB", 0) != 0 ? 2 : 1;
-    if (form != FORM_MATMUL && !group->open && node_constant(node, 1) != NULL && node_constant(node, 1)->dtype == DT_FLOAT)
-        return "its weight is float, which ONNX Runtime quantizes by itself here, with one scale: its answers are others";
     if (!is_weight(group, 1, axis))
         return "its weight is not 8-bit behind a DequantizeLinear, per tensor or per output channel";
     if (form == FORM_MATMUL)
@@ -463,6 +457,8 @@ static Node *join_group(Arena *arena, const Node *node, const IntegerOp *op, boo
     bool may_absorb = op->form != FORM_UNARY && op->form != FORM_CONCAT && op->form != FORM_SAME;
     group.open = open_type(op->form) != NULL && node->out[0] != NULL && !has_quantizer(node->out[0]);
     *ret_problem = group.open ? open_problem(node) : outputs_problem(&group, may_absorb);
+    if (*ret_problem == NULL && !group.open && (op->form == FORM_CONV || op->form == FORM_GEMM))
+        integer_own_weights(arena, node, group.inputs);
     if (*ret_problem == NULL)
         *ret_problem = group_problem(&group, op->form);
     Node *integer = *ret_problem == NULL ? make_integer_node(&group, op) : NULL;

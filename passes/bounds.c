@@ -101,7 +101,8 @@ static Bounds bounds_cast(const Node *node, int *left)
         return in.low > 0 || in.high < 0 ? (Bounds){1, 1} : is_one(in, 0) ? (Bounds){0, 0} : all;
     DType from = infer_dtype(node, 0);
     bool is_count = dtype_is_integer(from) || from == DT_BOOL;
-    bool holds = in.low >= 0 && in.high <= 127 && (dtype_is_float(to) || dtype_is_integer(to)); /* every type has these */
+    bool holds = in.low >= 0 && in.high <= 127 && (dtype_is_float(to) || dtype_is_integer(to)) &&
+                 dtype_bits(to) >= 8; /* every type of 8 bits or more has these */
     return is_count && (holds || (to == DT_INT64 && from != DT_UINT64)) ? in : all;
 }
 

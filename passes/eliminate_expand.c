@@ -6,7 +6,7 @@
  *
  * An input of an elementwise op that is a smaller value spread out (the Expand of one, one number everywhere, one row of a
  * table) gives way to the smaller one. That may make the output smaller too; then all its readers must be elementwise ops to
- * whom that is the same, down to those whose other input has the full shape.
+ * whom that is the same, down to those whose other input has the full shape, and no two ways may meet before.
  */
 #include "passes/bounds.h"
 #include "passes/pass.h"
@@ -50,25 +50,13 @@ static Shape narrowed_shape(const Node *node, const Value *wide, const Shape *na
     return shape;
 }
 
-static bool reader_allows(const Node *node, const Value *wide, const Shape *narrow, int *left);
+/* The nodes that one rewrite would touch. */
+typedef struct Walk {
+    const Node *nodes[MAX_NARROWED];
+    int n;
+} Walk;
 
-/* Is it the same to all readers of `wide` when it is of shape `narrow`? */
-static bool readers_allow(const Value *wide, const Shape *narrow, int *left)
-{
-    for (uint32_t u = 0; u < wide->n_uses; u++)
-        if (!reader_allows(wide->uses[u].node, wide, narrow, left))
-            return false;
-    return wide->n_outputs == 0;
-}
-
-static bool reader_allows(const Node *node, const Value *wide, const Shape *narrow, int *left)
-{
-    if (--*left < 0 || !is_elementwise(node) || node->graph != wide->graph)
-        return false;
-    Shape shape = narrowed_shape(node, wide, narrow);
-    return shape.rank >= 0 &&
-           (shape_equal(&shape, &node->out[0]->type.shape) || readers_allow(node->out[0], &shape, left));
-}
+static bool reader_allows(const Node *node, const Value *wide, const Shape *narrow, Walk *walk);
 
 /* No earlier input of the node is the same value. */
 static bool is_first_use(const Use *use)
@@ -77,6 +65,29 @@ static bool is_first_use(const Use *use)
         if (use->node->in[i] == use->node->in[use->input])
             return false;
     return true;
+}
+
+/* Is it the same to all readers of `wide` when it is of shape `narrow`? */
+static bool readers_allow(const Value *wide, const Shape *narrow, Walk *walk)
+{
+    for (uint32_t u = 0; u < wide->n_uses; u++)
+        if (is_first_use(&wide->uses[u]) && !reader_allows(wide->uses[u].node, wide, narrow, walk))
+            return false;
+    return wide->n_outputs == 0;
+}
+
+/* A node that is reached on two ways is refused: with both of its inputs smaller its output may be smaller than with either. */
+static bool reader_allows(const Node *node, const Value *wide, const Shape *narrow, Walk *walk)
+{
+    if (walk->n == MAX_NARROWED || !is_elementwise(node) || node->graph != wide->graph)
+        return false;
+    for (int i = 0; i < walk->n; i++)
+        if (walk->nodes[i] == node)
+            return false;
+    walk->nodes[walk->n++] = node;
+    Shape shape = narrowed_shape(node, wide, narrow);
+    return shape.rank >= 0 &&
+           (shape_equal(&shape, &node->out[0]->type.shape) || readers_allow(node->out[0], &shape, walk));
 }
 
 /* The node reads `narrow` in place of `wide`. Where its output becomes smaller a new one takes its place; the old one dies. */
@@ -136,7 +147,7 @@ static Status find_narrow(PassContext *context, const Node *reader, Value *wide,
 {
     const Node *node = wide->producer;
     Graph *graph = reader->graph;
-    int left = MAX_NARROWED;
+    Walk walk = {.n = 0};
     int64_t row;
     double number;
     *ret = NULL;
@@ -144,16 +155,16 @@ static Status find_narrow(PassContext *context, const Node *reader, Value *wide,
         return NULL;
     Shape shape = infer_shape(node, 0);
     if (node_is(node, "Expand")) {
-        if (node->in[0]->graph == graph && shape.rank >= 0 && reader_allows(reader, wide, &shape, &left))
+        if (node->in[0]->graph == graph && shape.rank >= 0 && reader_allows(reader, wide, &shape, &walk))
             *ret = node->in[0];
     } else if (bounds_uniform(wide, &number)) {
         shape = shape_of(0, NULL);
-        if (reader_allows(reader, wide, &shape, &left))
+        if (reader_allows(reader, wide, &shape, &walk))
             *ret = graph_add_scalar(graph, wide->name, wide->type.dtype, number);
     } else if ((row = only_row(node)) >= 0) {
         const Tensor *table = pass_constant(node, 0);
         shape = shape_of(table->rank - 1, table->dims + 1);
-        if (reader_allows(reader, wide, &shape, &left))
+        if (reader_allows(reader, wide, &shape, &walk))
             return point_at_row(context->model, graph, table, row, wide->name, ret);
     }
     return NULL;

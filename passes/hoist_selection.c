@@ -24,6 +24,7 @@ typedef struct Move {
     Node *node;
     int axis;
     int in[MAX_IN];
+    int64_t *target; /* of a Reshape: its new one, made while all shapes are as they were; of others NULL */
 } Move;
 
 typedef struct Seen {
@@ -76,13 +77,19 @@ static bool axis_softmax(const Node *node, int axis, int *in)
     return own + (own < 0 ? rank : 0) != axis;
 }
 
-/* LayerNormalization: the axes in front of its own. */
+/* LayerNormalization: the axes in front of its own, along which scale and bias must not vary. */
 static bool axis_norm(const Node *node, int axis, int *in)
 {
     int rank = node->out[0]->type.shape.rank;
     int64_t own = node_int(node, "axis", -1);
+    own += own < 0 ? rank : 0;
+    for (int i = 1; i < node->n_in; i++) {
+        int parameters = node->in[i] != NULL ? infer_shape(node, i).rank : 0;
+        if (parameters < 0 || parameters > rank - own)
+            return false;
+    }
     in[0] = axis;
-    return own + (own < 0 ? rank : 0) > axis;
+    return own > axis;
 }
 
 static bool axis_reduce(const Node *node, int axis, int *in)
@@ -220,8 +227,8 @@ static int compare_row(const void *key, const void *row)
     return strcmp(key, ((const struct Row *)row)->op_type);
 }
 
-/* Does the node work on each index of this axis of its output by itself? Fills move->in. */
-static bool rule_allows(Node *node, int axis, Move *move)
+/* Does the node work on each index of this axis of its output by itself? Fills *move. */
+static bool rule_allows(PassContext *context, Node *node, int axis, Move *move)
 {
     if (node->def == NULL || node->domain[0] != '\0' || node->n_out != 1 || node->n_in < 1 || node->n_in > MAX_IN)
         return false;
@@ -229,7 +236,13 @@ static bool rule_allows(Node *node, int axis, Move *move)
     *move = (Move){.node = node, .axis = axis};
     for (int i = 0; i < MAX_IN; i++)
         move->in[i] = -1;
-    return row != NULL && row->rule(node, axis, move->in);
+    if (row == NULL || !row->rule(node, axis, move->in))
+        return false;
+    if (row->rule == axis_reshape) {
+        move->target = arena_array(context->scratch, TENSOR_MAX_RANK, sizeof move->target[0]);
+        return reshape_target(node, axis, move->target);
+    }
+    return true;
 }
 
 /* ---- the selection ----------------------------------------------------------------------------------------------- */
@@ -270,7 +283,6 @@ static int selected_axis(const Node *node)
 static Status select_from(const Node *selection, Value *from, int axis, Value **ret)
 {
     Graph *graph = selection->graph;
-    int64_t at = axis;
     Value *in[5] = {from};
     for (int i = 1; i < selection->n_in; i++)
         in[i] = selection->in[i];
@@ -281,13 +293,17 @@ static Status select_from(const Node *selection, Value *from, int axis, Value **
         if (index->rank == 0)
             in[1] = graph_add_ints(graph, "index", 1, &number);
     } else {
-        in[3] = graph_add_ints(graph, "axes", 1, &at);
+        const int64_t one = 1;
+        Tensor *axes = NULL; /* of the type of the other three */
+        TRY(tensor_new(graph->model->arena, pass_constant(selection, 1)->dtype, 1, &one, &axes));
+        tensor_set(axes, 0, axis);
+        in[3] = graph_add_constant(graph, model_fresh_name(graph->model, "axes"), axes);
         n = n < 4 ? 4 : n;
     }
     Node *before = from->producer != NULL ? from->producer->next : graph->first;
     Node *made = pass_add_node(graph, before, selection->op_type, selection->name, n, in);
     if (node_is(selection, "Gather"))
-        node_set_int(made, "axis", at);
+        node_set_int(made, "axis", axis);
     *ret = made->out[0];
     return ops_infer_node(made);
 }
@@ -329,7 +345,7 @@ static void reach(PassContext *context, Sweep *sweep, Value *value, int axis)
     seen->uses++;
     if (seen->clash || seen->uses != value->n_uses || value->n_outputs > 0 || value->producer == NULL ||
         value->producer->graph != value->graph || value->type.kind != TYPE_TENSOR || value->type.shape.rank <= axis ||
-        sweep->n_moves == MAX_MOVED || !rule_allows(value->producer, axis, &move))
+        sweep->n_moves == MAX_MOVED || !rule_allows(context, value->producer, axis, &move))
         return;
     seen->moves = true;
     add_move(context, sweep, &move);
@@ -365,8 +381,6 @@ static bool stands_inside(const Sweep *sweep, const Graph *graph)
 static Status apply(Sweep *sweep, const Node *selection, const Move *move)
 {
     Node *node = move->node;
-    int64_t target[TENSOR_MAX_RANK];
-    bool reshaped = node_is(node, "Reshape") && reshape_target(node, move->axis, target);
     for (int i = 0; i < node->n_in; i++) {
         Value *value = node->in[i];
         Seen *seen = move->in[i] >= 0 ? seen_of(sweep, value) : NULL;
@@ -379,10 +393,10 @@ static Status apply(Sweep *sweep, const Node *selection, const Move *move)
             seen->selected = selected;
         node_set_input(node, i, selected);
     }
-    if (reshaped) {
+    if (move->target != NULL) {
         int rank = node->out[0]->type.shape.rank;
         Node *shaper = node->in[1]->producer;
-        node_set_input(node, 1, graph_add_ints(node->graph, "shape", rank, target));
+        node_set_input(node, 1, graph_add_ints(node->graph, "shape", rank, move->target));
         node_remove_attr(node, "allowzero");
         if (shaper != NULL)
             pass_remove_dead(shaper);

@@ -32,9 +32,10 @@ static bool leads_to_quantizer(const Node *node)
 
 static bool looks_forgotten(const Node *node)
 {
-    const Node *dq = node->in[0] != NULL ? node->in[0]->producer : NULL;
-    return (node_is(node, "Conv") || node_is(node, "ConvTranspose") || node_is(node, "Gemm") || node_is(node, "MatMul")) &&
-           dq != NULL && node_is(dq, "DequantizeLinear") && infer_shape(dq, 1).rank == 0 && is_float_constant(node, 1) &&
+    if (!node_is(node, "Conv") && !node_is(node, "ConvTranspose") && !node_is(node, "Gemm") && !node_is(node, "MatMul"))
+        return false;
+    const Node *dq = node_in(node, 0) != NULL ? node->in[0]->producer : NULL;
+    return dq != NULL && node_is(dq, "DequantizeLinear") && infer_shape(dq, 1).rank == 0 && is_float_constant(node, 1) &&
            (node_in(node, 2) == NULL || is_float_constant(node, 2)) && leads_to_quantizer(node);
 }
 

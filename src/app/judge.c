@@ -4,6 +4,7 @@
  *     a candidate ─ K inputs  ─> answers ─> noise                judge_noise, as often as there are candidates
  *
  *     noise of an output = sum (a - b)^2 / sum a^2 over the samples, at most NOISE_WORST
+ *                          (of a large one: over blocks, evenly spread)
  *     noise              = mean over the outputs of floats; its -10 log10 is an SQNR in dB
  *
  * Samples are split over the team; sums are added in their order, so that the figure does not depend on the threads.
@@ -20,10 +21,10 @@
 #define KEPT_BLOCKS 512                   /* of an output, evenly spread: noise is seen in a part as well */
 #define JUDGE_BYTES ((size_t)256 << 20)   /* kept at most; one sample always is */
 
-/* What is kept of an output: every step-th block. */
+/* What is kept of an output: a block of every step. */
 typedef struct Answer {
     Tensor whole; /* its data is gone */
-    Tensor kept;  /* rank 1, owned */
+    Tensor kept;  /* owned; rank 1 where it is a part */
     int64_t step;
 } Answer;
 
@@ -43,6 +44,15 @@ typedef struct Hearing {
 
 /* ---- what the float model answers -------------------------------------------------------------------------------- */
 
+/* Where block j of the kept ones begins: somewhere in step j, at another place each time, lest it is always the same channels of a
+ * row (a golden section of it: Weyl's sequence). */
+static int64_t block_start(int64_t count, int64_t step, int64_t j)
+{
+    double turn = (double)j * 0.6180339887498949;
+    int64_t blocks = (count + BLOCK - 1) / BLOCK, block = j * step + (int64_t)((turn - floor(turn)) * (double)step);
+    return MIN(block, blocks - 1) * BLOCK;
+}
+
 /* Packed elements and text are kept whole. */
 static Status keep_answer(const Tensor *output, Answer *ret)
 {
@@ -53,12 +63,13 @@ static Status keep_answer(const Tensor *output, Answer *ret)
     ret->whole.owned = false;
     if (blocks <= KEPT_BLOCKS || dtype_bits(output->dtype) % 8 != 0 || size == 0)
         return tensor_copy(&ret->kept, output);
-    ret->step = ((blocks + KEPT_BLOCKS - 1) / KEPT_BLOCKS) | 1; /* odd: not the same places of every row */
-    for (int64_t from = 0; from < output->count; from += ret->step * BLOCK)
-        kept += MIN(output->count - from, (int64_t)BLOCK);
+    ret->step = (blocks + KEPT_BLOCKS - 1) / KEPT_BLOCKS;
+    for (int64_t j = 0; j * ret->step < blocks; j++)
+        kept += MIN(output->count - block_start(output->count, ret->step, j), (int64_t)BLOCK);
     TRY(tensor_alloc(&ret->kept, output->dtype, 1, &kept));
-    for (int64_t from = 0, to = 0; to < kept; from += ret->step * BLOCK, to += BLOCK)
-        memcpy((char *)ret->kept.data + (size_t)to * size, (const char *)output->data + (size_t)from * size,
+    for (int64_t j = 0, to = 0; to < kept; j++, to += BLOCK)
+        memcpy((char *)ret->kept.data + (size_t)to * size,
+               (const char *)output->data + (size_t)block_start(output->count, ret->step, j) * size,
                (size_t)MIN(kept - to, (int64_t)BLOCK) * size);
     return NULL;
 }
@@ -176,9 +187,9 @@ static void compare(const Answer *a, const Tensor *b, double *ret_error, double 
         *ret_error = NAN;
         return;
     }
-    for (int64_t from = 0, at = 0; from < b->count; from += a->step * BLOCK, at += BLOCK) {
+    for (int64_t j = 0, at = 0; at < a->kept.count; j++, at += BLOCK) {
         double block[2][BLOCK];
-        int64_t n = MIN(b->count - from, (int64_t)BLOCK);
+        int64_t from = block_start(b->count, a->step, j), n = MIN(b->count - from, (int64_t)BLOCK);
         tensor_read(&a->kept, at, n, block[0]);
         tensor_read(b, from, n, block[1]);
         add_block(block[0], block[1], n, ret_error, ret_signal);

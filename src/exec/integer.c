@@ -7,7 +7,8 @@
  * The graph is not touched: a group becomes a node of its own that points at the quantized values, and plan.c runs it in
  * place of the op and the Q. Float weights and biases in such a group are quantized as the runtime does it (own_weights.c).
  * DQ nodes that nobody else reads are dropped there. What does not fit the pattern exactly runs
- * node by node in float, which is what the runtime would do.
+ * node by node in float, which is what the runtime would do, but for the weights that it rounds to 8 bits and then has no
+ * integer op for (a float ConvTranspose between DQ and Q, a Relu that its Q does not do).
  */
 #include "src/exec/internal.h"
 

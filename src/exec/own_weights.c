@@ -70,7 +70,7 @@ void integer_own_weights(Arena *arena, const Node *node, Edge *inputs)
     if (node->n_in < 2 || inputs[0].quantized == NULL || (x_scale = inputs[0].scale->constant)->count != 1 ||
         (node_in(node, 2) != NULL && (bias == NULL || bias->rank != 1)) || (weight == NULL && inputs[1].quantized == NULL))
         return;
-    Edge made[2] = {inputs[1], {0}};
+    Edge made[2] = {inputs[1], node->n_in > 2 ? inputs[2] : (Edge){0}};
     Status status = weight != NULL ? own_weight(arena, weight, &made[0]) : NULL;
     w_scale = made[0].scale != NULL ? made[0].scale->constant : NULL;
     if (status == NULL && bias != NULL && (w_scale->count == 1 || w_scale->count == bias->count))

@@ -547,6 +547,60 @@ static void make_pool(Maker *m)
     keep(m, NODE(m, "GlobalAveragePool", x->value), 4, dims, x->dynamic);
 }
 
+/* A mean spread out again, what is made of it on one way or two, and its reader. */
+static void make_expanded(Maker *m)
+{
+    Item x = *pick_item(m);
+    int axis = x.rank < 1 ? -1 : pick(m, x.rank);
+    int64_t shape[TENSOR_MAX_RANK];
+    if (axis < 0 || axis == x.dynamic)
+        return;
+    for (int i = 0; i < x.rank; i++)
+        shape[i] = i == axis ? x.dims[i] : 1;
+    Value *wide = NODE(m, "Expand", reduce(m, "ReduceMean", x.value, axis), ints(m, x.rank, shape)), *y = wide;
+    if (pick(m, 2) == 0)
+        y = NODE(m, "Add", y, scalar(m, 0.5f));
+    if (pick(m, 2) == 0)
+        y = NODE(m, "Mul", y, NODE(m, "Sigmoid", y));
+    if (pick(m, 3) > 0)
+        y = NODE(m, "Add", x.value, y);
+    keep_like(m, y, &x);
+    if (pick(m, 4) == 0)
+        keep_like(m, wide, &x);
+}
+
+/* A product, some of what follows it in a transformer, and one or two indices of its rows. */
+static void make_token(Maker *m)
+{
+    Item x = *pick_item(m);
+    if (x.rank != 3 || x.dynamic > 0 || x.dims[1] < 2)
+        return;
+    int64_t dims[TENSOR_MAX_RANK] = {x.dims[0], x.dims[1], 4}, weight[2] = {x.dims[2], 4};
+    int64_t heads[4] = {0, pick(m, 2) == 0 ? 0 : x.dims[1], 2, pick(m, 2) == 0 ? 2 : -1}, index = pick(m, (int)x.dims[1]);
+    int rank = 3, axis = 1;
+    Value *y = NODE(m, "MatMul", x.value, constant(m, 2, weight));
+    if (pick(m, 2) == 0)
+        y = NODE(m, "Tanh", NODE(m, "Add", y, pick(m, 2) == 0 ? constant(m, 1, &weight[1]) : constant(m, 2, (int64_t[]){dims[1], 1})));
+    if (pick(m, 3) == 0)
+        y = NODE(m, "Sub", y, reduce(m, "ReduceMean", y, 2));
+    if (pick(m, 2) == 0) {
+        y = NODE(m, "Transpose", NODE(m, "Reshape", y, ints(m, 4, heads)));
+        TEST_SET_INTS(y, "perm", 0, 2, 1, 3);
+        memcpy(dims, (int64_t[]){x.dims[0], 2, x.dims[1], 2}, 4 * sizeof dims[0]);
+        rank = 4;
+        axis = 2;
+    }
+    if (pick(m, 2) == 0) {
+        y = NODE(m, "Gather", y, graph_add_constant(m->model->graph, name(m, "i"), tensor_new_ints(m->model->arena, 0, NULL, &index)));
+        node_set_int(y->producer, "axis", axis);
+        memmove(&dims[axis], &dims[axis + 1], (size_t)(rank-- - axis - 1) * sizeof dims[0]);
+    } else {
+        y = NODE(m, "Slice", y, ints(m, 1, &index), ints(m, 1, (int64_t[]){index + 1}), ints(m, 1, (int64_t[]){axis - rank}));
+        dims[axis] = 1;
+    }
+    keep(m, y, rank, dims, x.dynamic);
+}
+
 static const struct Row {
     void (*make)(Maker *m);
     int weight;
@@ -556,7 +610,7 @@ static const struct Row {
     {make_slices, 3},  {make_concat, 3},        {make_pad, 2},     {make_conv, 6},   {make_normalization, 3},
     {make_product, 4}, {make_gather, 2},        {make_mean, 2},    {make_softmax, 1}, {make_hard_swish, 2},
     {make_gelu, 1},    {make_pool, 1},          {make_activation, 4}, {make_sum_form, 2},
-    {make_einsum, 2}, {make_norm, 2},
+    {make_einsum, 2}, {make_norm, 2},           {make_expanded, 2}, {make_token, 4},
 };
 
 static void build(Model *model)

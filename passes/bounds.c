@@ -13,12 +13,15 @@
 #include "src/ops/ops.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define MAX_STEPS 64            /* producers asked for one value */
 #define MAX_ELEMENTS (1 << 16)  /* of a constant that is looked through */
 #define EXACT 9007199254740992. /* 2^53: integers up to here are doubles */
+
+/* Every element lies in [low, high]; what is not known is infinite. A float value may hold NaN besides, unless both are equal. */
+typedef struct Bounds {
+    double low, high;
+} Bounds;
 
 typedef Bounds (*BoundsRule)(const Node *node, int *left);
 
@@ -46,11 +49,6 @@ static Bounds bounds_of_tensor(const Tensor *tensor)
         bounds.high = fmax(bounds.high, x);
     }
     return bounds;
-}
-
-static bool is_one(Bounds bounds, double number)
-{
-    return bounds.low == number && bounds.high == number;
 }
 
 /* ---- rules ------------------------------------------------------------------------------------------------------- */
@@ -82,13 +80,16 @@ static Bounds bounds_range(const Node *node, int *left)
     return (Bounds){delta.low >= 0 ? start.low : -INFINITY, delta.high <= 0 ? start.high : INFINITY};
 }
 
+static Bounds either(Bounds a, Bounds b)
+{
+    return (Bounds){fmin(a.low, b.low), fmax(a.high, b.high)};
+}
+
 static Bounds bounds_joined(const Node *node, int *left)
 {
     Bounds bounds = {INFINITY, -INFINITY};
-    for (int i = 0; i < node->n_in; i++) {
-        Bounds in = bounds_at(node->in[i], left);
-        bounds = (Bounds){fmin(bounds.low, in.low), fmax(bounds.high, in.high)};
-    }
+    for (int i = 0; i < node->n_in; i++)
+        bounds = either(bounds, bounds_at(node->in[i], left));
     return bounds;
 }
 
@@ -98,7 +99,7 @@ static Bounds bounds_cast(const Node *node, int *left)
     DType to = (DType)node_int(node, "to", DT_UNDEFINED);
     Bounds all = bounds_of_type(to);
     if (to == DT_BOOL)
-        return in.low > 0 || in.high < 0 ? (Bounds){1, 1} : is_one(in, 0) ? (Bounds){0, 0} : all;
+        return in.low > 0 || in.high < 0 ? (Bounds){1, 1} : in.low == 0 && in.high == 0 ? in : all;
     DType from = infer_dtype(node, 0);
     bool is_count = dtype_is_integer(from) || from == DT_BOOL;
     bool holds = in.low >= 0 && in.high <= 127 && (dtype_is_float(to) || dtype_is_integer(to)) &&
@@ -161,7 +162,7 @@ static Bounds bounds_where(const Node *node, int *left)
 {
     Bounds which = bounds_at(node_in(node, 0), left);
     Bounds yes = bounds_at(node_in(node, 1), left), no = bounds_at(node_in(node, 2), left);
-    return which.low == 1 ? yes : which.high == 0 ? no : (Bounds){fmin(yes.low, no.low), fmax(yes.high, no.high)};
+    return which.low == 1 ? yes : which.high == 0 ? no : either(yes, no);
 }
 
 static const struct Row {
@@ -196,11 +197,6 @@ static const struct Row {
     {"Where", bounds_where},
 };
 
-static int compare_row(const void *key, const void *row)
-{
-    return strcmp(key, ((const struct Row *)row)->op_type);
-}
-
 static Bounds bounds_at(const Value *value, int *left)
 {
     if (value == NULL || value->type.kind != TYPE_TENSOR)
@@ -209,22 +205,17 @@ static Bounds bounds_at(const Value *value, int *left)
         return bounds_of_tensor(value->constant);
     const Node *node = value->producer;
     const struct Row *row = node == NULL || node->def == NULL || node->domain[0] != '\0' || *left == 0
-                                ? NULL : bsearch(node->op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
+                                ? NULL : PASS_ROW(node->op_type, rows);
     if (row == NULL)
         return bounds_of_type(value->type.dtype);
     --*left;
     return row->rule(node, left);
 }
 
-Bounds bounds_of(const Value *value)
-{
-    int left = MAX_STEPS;
-    return bounds_at(value, &left);
-}
-
 bool bounds_uniform(const Value *value, double *ret)
 {
-    Bounds bounds = bounds_of(value);
+    int left = MAX_STEPS;
+    Bounds bounds = bounds_at(value, &left);
     *ret = bounds.low;
     return bounds.low == bounds.high && isfinite(bounds.low);
 }

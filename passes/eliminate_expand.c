@@ -13,33 +13,15 @@
 
 #include "src/ops/ops.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define MAX_NARROWED 32 /* nodes looked at for one rewrite */
-
-static int compare_word(const void *key, const void *word)
-{
-    return strcmp(key, *(const char *const *)word);
-}
-
-/* Element by element over the numpy broadcast of all inputs. */
-static bool is_elementwise(const Node *node)
-{
-    static const char *const ops[] = {
-        "Abs", "Add", "And", "Cast", "Ceil", "Cos", "Div", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "Less",
-        "LessOrEqual", "Log", "Max", "Mean", "Min", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "Relu", "Round", "Sigmoid",
-        "Sin", "Sqrt", "Sub", "Sum", "Tanh", "Where", "Xor"};
-    return node->def != NULL && node->domain[0] == '\0' && node->n_out == 1 && node->out[0] != NULL &&
-           node->out[0]->type.kind == TYPE_TENSOR &&
-           bsearch(node->op_type, ops, COUNT_OF(ops), sizeof(ops[0]), compare_word) != NULL;
-}
 
 /* The shape of the output when `wide` is of shape `narrow`; unknown rank where it cannot be told. */
 static Shape narrowed_shape(const Node *node, const Value *wide, const Shape *narrow)
 {
     Shape shape = shape_of(0, NULL);
     for (int i = 0; i < node->n_in; i++) {
+        if (node->in[i] == NULL)
+            continue;
         Shape in = node->in[i] == wide ? *narrow : infer_shape(node, i), before = shape;
         Status failed = in.rank < 0 ? NULL : shape_broadcast(&before, &in, &shape);
         if (in.rank < 0 || failed != NULL) {
@@ -79,7 +61,7 @@ static bool readers_allow(const Value *wide, const Shape *narrow, Walk *walk)
 /* A node that is reached on two ways is refused: with both of its inputs smaller its output may be smaller than with either. */
 static bool reader_allows(const Node *node, const Value *wide, const Shape *narrow, Walk *walk)
 {
-    if (walk->n == MAX_NARROWED || !is_elementwise(node) || node->graph != wide->graph)
+    if (walk->n == MAX_NARROWED || !pass_is_elementwise(node) || node->graph != wide->graph)
         return false;
     for (int i = 0; i < walk->n; i++)
         if (walk->nodes[i] == node)
@@ -172,7 +154,7 @@ static Status find_narrow(PassContext *context, const Node *reader, Value *wide,
 
 static Status visit(PassContext *context, Node *node)
 {
-    if (!is_elementwise(node) || (node->out[0]->n_uses == 0 && node->out[0]->n_outputs == 0))
+    if (!pass_is_elementwise(node) || (node->out[0]->n_uses == 0 && node->out[0]->n_outputs == 0))
         return NULL;
     for (int i = 0; i < node->n_in; i++) {
         Value *narrow = NULL;
@@ -194,8 +176,7 @@ static Status run(PassContext *context)
 const Pass pass_eliminate_expand = {
     .name = "eliminate_expand",
     .stage = PASS_SIMPLIFY,
-    .ops = "Abs Add And Cast Ceil Cos Div Equal Erf Exp Floor Greater GreaterOrEqual Less LessOrEqual Log Max Mean Min Mul Neg Not "
-           "Or Pow Reciprocal Relu Round Sigmoid Sin Sqrt Sub Sum Tanh Where Xor",
+    .ops = PASS_ELEMENTWISE(PASS_WORD),
     .summary = "elementwise ops read a value before it is spread out by Expand, or one number or row in place of its copies",
     .run = run,
 };

@@ -9,7 +9,6 @@
 
 #include "src/ops/ops.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static bool same_shape(const Node *node, int i)
@@ -226,16 +225,11 @@ static const struct Row {
     {"Where", noop_where},
 };
 
-static int compare_row(const void *key, const void *row)
-{
-    return strcmp(key, ((const struct Row *)row)->op_type);
-}
-
 static Status visit(PassContext *context, Node *node)
 {
     if (node->def == NULL || node->domain[0] != '\0' || node->n_out < 1 || node->out[0] == NULL)
         return NULL;
-    const struct Row *row = bsearch(node->op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
+    const struct Row *row = PASS_ROW(node->op_type, rows);
     if (row == NULL)
         return NULL;
     int input = row->input(node);

@@ -42,18 +42,6 @@ typedef struct Sweep {
 
 /* ---- where a size comes from ------------------------------------------------------------------------------------- */
 
-static bool is_unary(const Node *node)
-{
-    static const char *const ops[] = {"Abs",     "Cast",    "Ceil", "Clip", "Elu",     "Erf",  "Exp",       "Floor",
-                                      "Gelu",    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "LogSoftmax",
-                                      "Mish",    "Neg",     "Not",  "Reciprocal", "Relu", "Round", "Selu",
-                                      "Sigmoid", "Softmax", "Softplus", "Sqrt", "Tanh", NULL};
-    for (const char *const *op = ops; *op != NULL; op++)
-        if (node_is(node, *op))
-            return true;
-    return false;
-}
-
 /* The input and axis that surely have the size of the output in *axis; NULL when this node changes it. */
 static Value *step_back(const Node *node, int *axis)
 {
@@ -61,7 +49,7 @@ static Value *step_back(const Node *node, int *axis)
     int64_t n;
     if (node->n_in < 1 || node->in[0] == NULL || in.rank < 0 || in.rank > TENSOR_MAX_RANK)
         return NULL;
-    if (is_unary(node))
+    if (pass_is_unary(node) || node_is(node, "Softmax") || node_is(node, "LogSoftmax") || node_is(node, "Identity"))
         return node->in[0];
     if (node_is(node, "Transpose")) {
         const int64_t *perm = node_ints(node, "perm", &n);

@@ -29,6 +29,29 @@ bool node_has_graph(const Node *node)
     return false;
 }
 
+static int compare_row(const void *key, const void *row)
+{
+    return strcmp(key, *(const char *const *)row);
+}
+
+const void *pass_find_row(const char *op_type, const void *rows, size_t n, size_t size)
+{
+    return bsearch(op_type, rows, n, size, compare_row);
+}
+
+bool pass_is_elementwise(const Node *node)
+{
+#define LISTED(op) op,
+    static const char *const ops[] = {PASS_ELEMENTWISE(LISTED)};
+    return node->def != NULL && node->domain[0] == '\0' && node->n_out == 1 && node->out[0] != NULL &&
+           PASS_ROW(node->op_type, ops) != NULL;
+}
+
+bool pass_is_unary(const Node *node)
+{
+    return pass_is_elementwise(node) && (node->n_in == 1 || node_is(node, "Clip"));
+}
+
 bool pass_value_is_constant(const Value *value)
 {
     return value != NULL && value->constant != NULL && !value->is_input;

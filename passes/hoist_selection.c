@@ -12,7 +12,6 @@
 
 #include "src/ops/ops.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_IN 8
@@ -173,72 +172,36 @@ static bool axis_reshape(const Node *node, int axis, int *in)
 static const struct Row {
     const char *op_type;
     AxisRule rule;
-} rows[] = {
-    {"Abs", axis_elementwise},
-    {"Add", axis_elementwise},
-    {"And", axis_elementwise},
-    {"Cast", axis_elementwise},
-    {"Clip", axis_elementwise},
+} rows[] = { /* besides what is elementwise */
     {"Concat", axis_concat},
-    {"Div", axis_elementwise},
-    {"Elu", axis_elementwise},
-    {"Erf", axis_elementwise},
-    {"Exp", axis_elementwise},
-    {"Gelu", axis_elementwise},
     {"Gemm", axis_gemm},
-    {"HardSigmoid", axis_elementwise},
-    {"HardSwish", axis_elementwise},
     {"LayerNormalization", axis_norm},
-    {"LeakyRelu", axis_elementwise},
-    {"Log", axis_elementwise},
     {"MatMul", axis_matmul},
-    {"Max", axis_elementwise},
-    {"Min", axis_elementwise},
-    {"Mish", axis_elementwise},
-    {"Mul", axis_elementwise},
-    {"Neg", axis_elementwise},
-    {"Or", axis_elementwise},
-    {"Pow", axis_elementwise},
     {"RMSNormalization", axis_norm},
-    {"Reciprocal", axis_elementwise},
     {"ReduceL2", axis_reduce},
     {"ReduceMax", axis_reduce},
     {"ReduceMean", axis_reduce},
     {"ReduceMin", axis_reduce},
     {"ReduceSum", axis_reduce},
     {"ReduceSumSquare", axis_reduce},
-    {"Relu", axis_elementwise},
     {"Reshape", axis_reshape},
-    {"Selu", axis_elementwise},
-    {"Sigmoid", axis_elementwise},
     {"Softmax", axis_softmax},
-    {"Softplus", axis_elementwise},
-    {"Sqrt", axis_elementwise},
-    {"Sub", axis_elementwise},
-    {"Sum", axis_elementwise},
-    {"Swish", axis_elementwise},
-    {"Tanh", axis_elementwise},
     {"Transpose", axis_transpose},
-    {"Where", axis_elementwise},
 };
-
-static int compare_row(const void *key, const void *row)
-{
-    return strcmp(key, ((const struct Row *)row)->op_type);
-}
 
 /* Does the node work on each index of this axis of its output by itself? Fills *move. */
 static bool rule_allows(PassContext *context, Node *node, int axis, Move *move)
 {
     if (node->def == NULL || node->domain[0] != '\0' || node->n_out != 1 || node->n_in < 1 || node->n_in > MAX_IN)
         return false;
-    const struct Row *row = bsearch(node->op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
+    const struct Row *row = PASS_ROW(node->op_type, rows);
     *move = (Move){.node = node, .axis = axis};
     for (int i = 0; i < MAX_IN; i++)
         move->in[i] = -1;
-    if (row == NULL || !row->rule(node, axis, move->in))
+    AxisRule rule = row != NULL ? row->rule : pass_is_elementwise(node) ? axis_elementwise : NULL;
+    if (rule == NULL || !rule(node, axis, move->in))
         return false;
-    if (row->rule == axis_reshape) {
+    if (rule == axis_reshape) {
         move->target = arena_array(context->scratch, TENSOR_MAX_RANK, sizeof move->target[0]);
         return reshape_target(node, axis, move->target);
     }
@@ -402,6 +365,7 @@ static Status apply(Sweep *sweep, const Node *selection, const Move *move)
             pass_remove_dead(shaper);
     }
     node->out[0]->type.shape = shape_unknown();
+    node->out[0]->origin = NULL; /* what the file said of it held for all of it */
     return ops_infer_node(node);
 }
 

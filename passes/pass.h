@@ -90,7 +90,22 @@ void equalize_list(const Model *model, unsigned kinds, ChannelTable *table);
 /* quantized_form.c: how the node shows that its model is quantized already, in words: "Q/DQ nodes"; NULL: it does not. */
 const char *pass_quantized_form(const Node *node);
 
+/* The ops that work element by element over the numpy broadcast of their inputs, in order of their names: for pass_is_elementwise()
+ * and, as PASS_WORD makes words of them, for a pass's list of ops. */
+#define PASS_ELEMENTWISE(OP)                                                                                           \
+    OP("Abs") OP("Add") OP("And") OP("Cast") OP("Ceil") OP("Clip") OP("Cos") OP("Div") OP("Elu") OP("Equal") OP("Erf") \
+    OP("Exp") OP("Floor") OP("Gelu") OP("Greater") OP("GreaterOrEqual") OP("HardSigmoid") OP("HardSwish")              \
+    OP("LeakyRelu") OP("Less") OP("LessOrEqual") OP("Log") OP("Max") OP("Mean") OP("Min") OP("Mish") OP("Mul")         \
+    OP("Neg") OP("Not") OP("Or") OP("Pow") OP("Reciprocal") OP("Relu") OP("Round") OP("Selu") OP("Sigmoid") OP("Sign") \
+    OP("Sin") OP("Softplus") OP("Sqrt") OP("Sub") OP("Sum") OP("Swish") OP("Tanh") OP("Where") OP("Xor")
+#define PASS_WORD(op) op " "
+
 /* helpers.c: what several passes need */
+/* The row of this op, or NULL, in a table in order of the names that its rows begin with. */
+const void *pass_find_row(const char *op_type, const void *rows, size_t n, size_t size);
+#define PASS_ROW(op_type, rows) pass_find_row(op_type, rows, COUNT_OF(rows), sizeof((rows)[0]))
+bool pass_is_elementwise(const Node *node); /* one of PASS_ELEMENTWISE */
+bool pass_is_unary(const Node *node);       /* and of one value; Clip's bounds do not count */
 /* Moves an owned tensor into the life of the model. */
 Tensor *pass_keep_tensor(Model *model, Tensor *from);
 /* The node's output 0 becomes `replacement` everywhere and the node is removed; graph outputs keep their name (an Identity is

@@ -97,6 +97,7 @@ static Status run(PassContext *context)
 const Pass pass_quantize_guard_floats = {
     .name = "quantize_guard_floats",
     .stage = PASS_QUANTIZE,
-    .summary = "gives what is left float between 8-bit values a DequantizeLinear per channel: the runtime would quantize it by itself",
+    .summary = "hides what is left float between 8-bit values from the runtime, which would quantize it, by a DequantizeLinear per "
+               "channel",
     .run = run,
 };

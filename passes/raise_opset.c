@@ -13,7 +13,6 @@
 
 #include "src/ops/ops.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define LOWEST_OPSET 7
@@ -64,15 +63,10 @@ static const struct Row {
     {"Upsample", 10, raise_upsample}, /* became Resize */
 };
 
-static int compare_row(const void *key, const void *row)
-{
-    return strcmp(key, ((const struct Row *)row)->op_type);
-}
-
 /* The first row of an op, or NULL. */
 static const struct Row *find_rows(const char *op_type)
 {
-    const struct Row *row = bsearch(op_type, rows, COUNT_OF(rows), sizeof(rows[0]), compare_row);
+    const struct Row *row = PASS_ROW(op_type, rows);
     while (row != NULL && row > rows && strcmp(row[-1].op_type, op_type) == 0)
         row--;
     return row;

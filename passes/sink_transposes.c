@@ -75,29 +75,6 @@ static Status swap(PassContext *context, Node *node, Node *transpose, Value *con
 
 /* ---- past elementwise ops ---------------------------------------------------------------------------------------- */
 
-static bool is_listed(const Node *node, const char *const *ops)
-{
-    for (; *ops != NULL; ops++)
-        if (node_is(node, *ops))
-            return true;
-    return false;
-}
-
-static bool is_unary(const Node *node)
-{
-    static const char *const ops[] = {"Abs", "Cast", "Ceil", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu",
-                                      "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Not",
-                                      "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus",
-                                      "Sqrt", "Tanh", NULL};
-    return is_listed(node, ops);
-}
-
-static bool is_binary(const Node *node)
-{
-    static const char *const ops[] = {"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub", NULL};
-    return is_listed(node, ops) && node->n_in == 2;
-}
-
 /* The constant as it looks before the permutation: dims of the padded shape, data in the same order, because it has at
  * most one size that is not 1. */
 static bool untranspose_constant(Node *node, int i, const int64_t *perm, int rank, Value **ret)
@@ -283,9 +260,9 @@ static Status visit(PassContext *context, Node *node)
         return pass_reshape(context, node);
     if (node_is(node, "Concat"))
         return pass_concat(context, node);
-    if (is_unary(node))
+    if (pass_is_unary(node))
         return pass_unary(context, node);
-    return is_binary(node) ? pass_binary(context, node) : NULL;
+    return pass_is_elementwise(node) && node->n_in == 2 ? pass_binary(context, node) : NULL;
 }
 
 static Status run(PassContext *context)
@@ -296,9 +273,7 @@ static Status run(PassContext *context)
 const Pass pass_sink_transposes = {
     .name = "sink_transposes",
     .stage = PASS_SIMPLIFY,
-    .ops = "Transpose Reshape Concat Abs Cast Ceil Clip Elu Erf Exp Floor Gelu HardSigmoid HardSwish LeakyRelu "
-           "Log Mish Neg Not Reciprocal Relu Round Selu Sigmoid Sign Softplus Sqrt Tanh Add Div Max Min Mul Pow "
-           "Sub",
+    .ops = "Transpose Reshape Concat " PASS_ELEMENTWISE(PASS_WORD),
     .summary = "Transposes move past elementwise ops, Concat and sizes of 1 until they meet and cancel",
     .run = run,
 };

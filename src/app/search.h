@@ -104,7 +104,8 @@ typedef struct Sensitivity {
     double noise;
 } Sensitivity;
 
-/* Nodes whose lone quantization leaves the outputs under WRECK_DB, and of noisy models cheap ones that make most of the noise, each with a reason in kept_float (by node id, arena). */
+/* Nodes whose lone quantization leaves the outputs under WRECK_DB, and of noisy models cheap ones that make much of the noise, each
+ * with a reason in kept_float (by node id, arena). */
 #define WRECK_DB 15.0
 MUST_USE Status search_wreckers(Search *search, const RangeTable *ranges, const char **kept_float, int *ret_found);
 /* Of each weighted node that is quantized with `kept_float`, worst first; arena. */

@@ -90,7 +90,7 @@ static bool is_scalar(const Value *value)
     return value->constant != NULL && value->constant->count == 1;
 }
 
-/* A constant zero of the type a missing zero point stands for. It lives in the plan, not in the model. */
+/* A constant zero of the type a missing zero point stands for. */
 static Value *make_zero(Arena *arena, DType dtype, const Value *like)
 {
     Tensor *tensor = arena_alloc(arena, sizeof *tensor);
@@ -100,10 +100,7 @@ static Value *make_zero(Arena *arena, DType dtype, const Value *like)
     void *data = arena_array(arena, (size_t)MAX(count, 1), (size_t)MAX(dtype_bits(dtype) / 8, 1));
     Status status = tensor_view(tensor, dtype, rank, dims, data);
     status_free(status); /* the shape is that of an existing tensor: it cannot fail */
-    Value *value = arena_alloc(arena, sizeof *value);
-    value->name = "";
-    value->constant = tensor;
-    return value;
+    return integer_constant(arena, tensor);
 }
 
 /* The edge behind DQ or in front of Q `node` (both: quantized/real, scale, zero point). */

@@ -64,9 +64,11 @@ struct Plan {
 typedef struct Edge {
     Value *quantized, *scale, *zero_point; /* zero_point may be NULL in the file; made in the plan's arena then */
 } Edge;
-/* own_weights.c: edges for the float weight and bias of a Conv or Gemm between DQ and Q, whose edges these are (n_in), in the plan's
- * arena; untouched where the runtime leaves them both. */
+/* own_weights.c: edges for the float weight and bias of a Conv or Gemm between DQ and Q, whose edges these are (n_in), in the
+ * plan's arena; untouched where the runtime leaves them both. */
 void integer_own_weights(Arena *arena, const Node *node, Edge *inputs);
+Value *integer_constant(Arena *arena, Tensor *tensor); /* it lives in the plan, not in the model */
+
 /* integer.c: for each node of `graph` that is the op of a DQ-op-Q group, replacement[node id] is the integer node that
  * does the work of the group (its Q included); covered[node id] is set for the Q nodes and absorbed activations. For an op
  * that has an integer form but no group around it, problem[node id] says why. */

@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-static Value *keep(Arena *arena, Tensor *tensor)
+Value *integer_constant(Arena *arena, Tensor *tensor)
 {
     Value *value = arena_alloc(arena, sizeof *value);
     value->name = "";
@@ -38,8 +38,8 @@ static Status own_weight(Arena *arena, const Tensor *from, Edge *ret)
     TRY(tensor_new(arena, DT_INT8, from->rank, from->dims, &to));
     for (int64_t i = 0; i < from->count; i++)
         ((int8_t *)to->data)[i] = (int8_t)clamp(rintf(w[i] / scale) + zero, -128.0, 127.0);
-    *ret = (Edge){keep(arena, to), keep(arena, tensor_new_scalar(arena, DT_FLOAT, scale)),
-                  keep(arena, tensor_new_scalar(arena, DT_INT8, zero))};
+    *ret = (Edge){integer_constant(arena, to), integer_constant(arena, tensor_new_scalar(arena, DT_FLOAT, scale)),
+                  integer_constant(arena, tensor_new_scalar(arena, DT_INT8, zero))};
     return NULL;
 }
 
@@ -54,7 +54,8 @@ static Status own_bias(Arena *arena, const Tensor *from, const Tensor *x_scale, 
         float scale = ((const float *)scales->data)[w_scale->count == 1 ? 0 : c];
         ((int32_t *)to->data)[c] = (int32_t)clamp(rintf(((const float *)from->data)[c] / scale), INT32_MIN, INT32_MAX);
     }
-    *ret = (Edge){keep(arena, to), keep(arena, scales), keep(arena, tensor_new_scalar(arena, DT_INT32, 0.0))};
+    *ret = (Edge){integer_constant(arena, to), integer_constant(arena, scales),
+                  integer_constant(arena, tensor_new_scalar(arena, DT_INT32, 0.0))};
     return NULL;
 }
 
